@@ -1,0 +1,15 @@
+/* common/sdnotify.h: what the service manager is told (sd_notify(3)); nothing happens where there is none. */
+#ifndef COMMON_SDNOTIFY_H
+#define COMMON_SDNOTIFY_H
+
+#include <stdint.h>
+
+void sdnotify_ready(const char *status);
+void sdnotify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void sdnotify_reloading(void);                 /* RELOADING=1 and MONOTONIC_USEC */
+void sdnotify_stopping(void);
+void sdnotify_extend_timeout(uint64_t usec);   /* EXTEND_TIMEOUT_USEC */
+void sdnotify_watchdog(void);
+uint64_t sdnotify_watchdog_usec(void);         /* 0: no watchdog wanted. Ping at half of it */
+
+#endif
