@@ -35,8 +35,9 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
-.PHONY: all deps lint unit integration browser test sanitize demo fuzz bench install uninstall map format clean \
+.PHONY: all binaries deps deps-demo lint unit integration browser test sanitize demo fuzz bench install uninstall map format clean \
         db-users db-query-logs vault-revoke rotate
+binaries: $(BIN)
 all: $(BIN)
 	$(Q)mkdir -p build && $(foreach b,$(BIN),ln -sfn $(patsubst build/%,%,$(b)) build/$(notdir $(b)) &&) true
 
@@ -68,6 +69,8 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(patsubst %.c,$(BUILD)/%.o,$(wildcard tes
 
 deps:
 	$(Q)tests/deps.sh
+deps-demo:
+	$(Q)tests/deps.sh demo
 lint:
 	$(Q)PYTHON=$(PYTHON) tests/lint/run.sh
 unit: $(UNIT_BIN)
@@ -78,7 +81,7 @@ test: deps
 	$(Q)tests/run-all.sh
 sanitize: deps
 	$(Q)tests/run-sanitize.sh
-demo: deps
+demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory all && exec $(PYTHON) compose/local/demo.py
 db-users db-query-logs vault-revoke rotate:
 	$(Q)exec $(PYTHON) compose/local/demo.py $@

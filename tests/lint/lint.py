@@ -1,0 +1,239 @@
+"""The rules of docs/ARCHITECTURE.md that a machine can check. Each check is counted as one test."""
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MAX_FUNCTION_LINES = 100
+MAX_FILE_LINES = 700
+C_FLOORS = ("common/", "agent/", "app/", "tests/")
+
+# Who may include which library. A new line here is a decision, not a formality: each library stays behind few files.
+LIBRARY_USERS = {
+    "curl/": ["common/http_client*.c"],
+    "jansson.h": ["common/json.[ch]"],
+    "mysql": ["app/db_conn.c"],
+    "openssl/": ["common/*.c", "agent/csr*.c", "agent/cert*.c", "app/tls*.c"],
+    "systemd/": ["common/sdnotify.c", "agent/policy*.c"],
+    "event2/": ["common/loop.c", "common/http_client*.c", "common/http_server*.c", "common/unixsock.c"],
+    "cmocka.h": ["tests/*"],
+}
+
+# Headers through which a Vault token can be reached, and who may: nothing behind store.h is among them.
+TOKEN_HEADERS = ["agent/auth*.h", "agent/token*.h", "agent/renewer*.h"]
+TOKEN_USERS = ["agent/auth*.[ch]", "agent/token*.[ch]", "agent/renewer*.[ch]", "agent/agent*.[ch]", "agent/main.c",
+               "agent/engine*.[ch]", "tests/*"]
+
+# Written in two halves, so that this file does not break its own rule.
+FORBIDDEN_WORDS = [
+    (re.compile(r"(?<![\w.$)}-])/(?:wo" r"rk|ro" r"ot|ho" r"me)/"), "a folder of some developer's machine"),
+    (re.compile(r"\.\./sha" r"red"), "a folder outside the project"),
+    (re.compile(r"pypi\.(?:or" r"g|pythonhosted)|files\.python" r"hosted|deb\.deb" r"ian\.org|registry\.np" r"mjs"
+                r"|prox" r"y\.golang|docker\.i" r"o/"), "the host of a package registry"),
+]
+
+
+def tracked_files():
+    """Files of the tree: as git knows them, else (an unpacked archive) as they lie there."""
+    try:
+        out = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=True).stdout.decode()
+        names = [name for name in out.split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        names = []
+        for folder, folders, files in os.walk("."):
+            folders[:] = [f for f in folders if f not in ("build", ".git", "__pycache__")]
+            names += [os.path.relpath(os.path.join(folder, f)) for f in files]
+    return sorted(name for name in names if os.path.isfile(name))
+
+
+def matches(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def read(name):
+    with open(name, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+class Tree:
+    """The files, by sort, read once."""
+
+    def __init__(self):
+        self.all = tracked_files()
+        self.c = [f for f in self.all if f.endswith((".c", ".h")) and f.startswith(C_FLOORS)]
+        self.python = [f for f in self.all if f.endswith(".py")]
+        self.shell = [f for f in self.all if self._is_shell(f)]
+
+    @staticmethod
+    def _is_shell(name):
+        if name.endswith(".sh"):
+            return True
+        with open(name, "rb") as f:
+            return f.read(9) == b"#!/bin/sh"
+
+    def includes(self):
+        """Each #include of the C files: (file, line number, what, is it ours)."""
+        for name in self.c:
+            for number, line in enumerate(read(name).splitlines(), 1):
+                found = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+                if found:
+                    yield name, number, found.group(2), found.group(1) == '"'
+
+
+def check_format(tree):
+    """clang-format has nothing to change (headers are laid out by hand, as tables)."""
+    sources = [name for name in tree.c if name.endswith(".c")]
+    if not sources:
+        return
+    run = subprocess.run(["clang-format", "--dry-run", "-Werror", "--style=file", *sources], capture_output=True, text=True)
+    yield from (line for line in run.stderr.splitlines() if "error:" in line)
+    if run.returncode and not run.stderr:
+        yield f"clang-format ended with {run.returncode}"
+
+
+def check_floors(tree):
+    """common includes only common; agent and app include common and themselves, never each other."""
+    allowed = {"common": {"common"}, "agent": {"common", "agent"}, "app": {"common", "app"},
+               "tests": {"common", "agent", "app", "tests"}}
+    for name, number, what, ours in tree.includes():
+        if not ours:
+            continue
+        floor = name.split("/")[0]
+        target = what.split("/")[0] if "/" in what else None
+        if target not in allowed[floor]:
+            yield f'{name}:{number}: includes "{what}": {floor} may include {", ".join(sorted(allowed[floor]))} by full name'
+
+
+def check_libraries(tree):
+    """Each library is included in the few files that are named for it."""
+    for name, number, what, ours in tree.includes():
+        for library, users in LIBRARY_USERS.items():
+            if not ours and what.startswith(library) and not matches(name, users) and not name.startswith("tests/"):
+                yield f"{name}:{number}: includes <{what}>: kept to {', '.join(users)}"
+
+
+def check_token(tree):
+    """Only what logs in and renews can reach the Vault token."""
+    for name, number, what, ours in tree.includes():
+        if ours and matches(what, TOKEN_HEADERS) and not matches(name, TOKEN_USERS):
+            yield f'{name}:{number}: includes "{what}": the token must not be within its reach'
+
+
+def check_function_length(tree):
+    """No function is longer than MAX_FUNCTION_LINES lines."""
+    for name in tree.c:
+        start = None
+        for number, line in enumerate(read(name).splitlines(), 1):
+            if line.startswith("{"):
+                start = number
+            elif line.startswith("}") and start:
+                if number - start + 1 > MAX_FUNCTION_LINES:
+                    yield f"{name}:{start}: a function of {number - start + 1} lines"
+                start = None
+
+
+def check_file_length(tree):
+    """No source file is longer than MAX_FILE_LINES lines."""
+    for name in tree.c + tree.python + tree.shell:
+        lines = read(name).count("\n")
+        if lines > MAX_FILE_LINES:
+            yield f"{name}: {lines} lines: which second noun lives here?"
+
+
+def check_first_comment(tree):
+    """The first thing in a source file is a comment with its duty."""
+    for name in tree.c:
+        if not read(name).lstrip().startswith(("/*", "//")):
+            yield f"{name}:1: no comment that says what it is for"
+    for name in tree.python:
+        if not read(name).lstrip().startswith(('"""', "#")):
+            yield f"{name}:1: no comment that says what it is for"
+
+
+def check_typedefs(tree):
+    """No typedef of structs, and no notes to oneself."""
+    for name in tree.c:
+        for number, line in enumerate(read(name).splitlines(), 1):
+            if re.match(r"\s*typedef\s+(struct|union)\b[^(]*$", line):
+                yield f"{name}:{number}: typedef of a struct"
+            if re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", line):
+                yield f"{name}:{number}: a note to oneself; do it or open an issue"
+
+
+def check_words(tree):
+    """The tree names no developer's machine, no registry, nothing outside itself."""
+    for name in tree.all:
+        try:
+            with open(name, encoding="utf-8") as f:
+                lines = f.read().splitlines()
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(lines, 1):
+            for pattern, meaning in FORBIDDEN_WORDS:
+                if pattern.search(line):
+                    yield f"{name}:{number}: names {meaning}"
+
+
+def check_whitespace(tree):
+    """No trailing blanks; tabs only in Makefile and here-documents; a newline at the end."""
+    for name in tree.c + tree.python + tree.shell:
+        text = read(name)
+        if text and not text.endswith("\n"):
+            yield f"{name}: no newline at the end"
+        for number, line in enumerate(text.splitlines(), 1):
+            if line != line.rstrip():
+                yield f"{name}:{number}: blanks at the end of the line"
+
+
+def check_shell(tree):
+    """shellcheck has nothing to say."""
+    if not tree.shell:
+        return
+    if not shutil.which("shellcheck"):
+        yield "shellcheck is not installed: make deps"
+        return
+    run = subprocess.run(["shellcheck", "--format=gcc", *tree.shell], capture_output=True, text=True)
+    yield from run.stdout.splitlines()
+
+
+def check_python(tree):
+    """The Python files compile, within 120 columns."""
+    for name in tree.python:
+        text = read(name)
+        try:
+            compile(text, name, "exec")
+        except SyntaxError as e:
+            yield f"{name}:{e.lineno}: {e.msg}"
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(line) > 120:
+                yield f"{name}:{number}: {len(line)} columns"
+
+
+CHECKS = [check_format, check_floors, check_libraries, check_token, check_function_length, check_file_length,
+          check_first_comment, check_typedefs, check_words, check_whitespace, check_shell, check_python]
+
+
+def main():
+    tree = Tree()
+    failed = 0
+    for check in CHECKS:
+        name = check.__name__.removeprefix("check_").replace("_", "-")
+        findings = list(check(tree))
+        if findings:
+            failed += 1
+            print(f"  FAIL  {name}: {check.__doc__}")
+            for finding in findings[:40]:
+                print(f"        {finding}")
+            if len(findings) > 40:
+                print(f"        ... and {len(findings) - 40} more")
+        else:
+            print(f"  ok    {name}")
+    print(f"{len(CHECKS) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
