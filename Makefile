@@ -50,7 +50,7 @@ $(BUILD)/libagent.a: $(call obj,$(filter-out agent/main.c,$(SRC_AGENT)))
 $(BUILD)/libctl.a: $(call obj,$(filter-out agent/ctl_main.c,$(SRC_CTL)))
 $(BUILD)/libapp.a: $(call obj,$(filter-out app/main.c,$(SRC_APP)))
 $(BUILD)/%.a:
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/leasekeeperd: $(BUILD)/agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
 	$(call say,LD,$@)

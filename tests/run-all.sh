@@ -1,7 +1,7 @@
 #!/bin/sh
 # make test: lint, builds, unit tests, integration and browser. Ends in "N passed, N failed".
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 LOG_DIR=build/test-logs
 mkdir -p $LOG_DIR

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the integration and browser tests against the real servers. Arguments go to pytest. Ends in "N passed, N failed".
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 out=build/test-logs/pytest.out
 mkdir -p build/test-logs

@@ -88,7 +88,8 @@ def check_format(tree):
     sources = [name for name in tree.c if name.endswith(".c")]
     if not sources:
         return
-    run = subprocess.run(["clang-format", "--dry-run", "-Werror", "--style=file", *sources], capture_output=True, text=True)
+    command = ["clang-format", "--dry-run", "-Werror", "--style=file", *sources]
+    run = subprocess.run(command, capture_output=True, text=True)
     yield from (line for line in run.stderr.splitlines() if "error:" in line)
     if run.returncode and not run.stderr:
         yield f"clang-format ended with {run.returncode}"
@@ -104,7 +105,8 @@ def check_floors(tree):
         floor = name.split("/")[0]
         target = what.split("/")[0] if "/" in what else None
         if target not in allowed[floor]:
-            yield f'{name}:{number}: includes "{what}": {floor} may include {", ".join(sorted(allowed[floor]))} by full name'
+            may = ", ".join(sorted(allowed[floor]))
+            yield f'{name}:{number}: includes "{what}": {floor} may include {may}, by full name'
 
 
 def check_libraries(tree):
