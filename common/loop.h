@@ -16,7 +16,7 @@ typedef void (*loop_fd_fn)(int fd, unsigned what, void *arg);
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
-struct loop *loop_new(void);                    /* new; also ignores SIGPIPE */
+struct loop *loop_new(void);                    /* new; also ignores SIGPIPE; where there is none the process ends with 1 */
 struct loop *loop_free(struct loop *loop);      /* everything made on it must be freed before */
 int loop_run(struct loop *loop);                /* until loop_stop(); 0 or -errno */
 void loop_stop(struct loop *loop);              /* from the loop's thread */
@@ -37,6 +37,7 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_fn fn, vo
 struct loop_signal *loop_signal_free(struct loop_signal *s);
 
 void loop_defer(struct loop *loop, loop_fn fn, void *arg);        /* soon, from the loop itself, in order */
+void loop_defer_cancel(struct loop *loop, loop_fn fn, void *arg); /* takes back what is not called yet */
 void loop_post(struct loop *loop, loop_fn fn, void *arg);         /* the same from any thread; what is left at loop_free() is dropped */
 
 #endif
