@@ -1,0 +1,249 @@
+/* agent/lease.c: one version's life. The rules are those of docs/LEASES.md. */
+#include "agent/lease.h"
+
+#include <string.h>
+
+#include "agent/token.h"
+#include "common/mem.h"
+
+#define VERIFY_LEAST_USEC (30 * USEC_PER_SEC)
+
+static uint64_t fraction(uint64_t usec, double part)
+{
+        return (uint64_t)((double)usec * part);
+}
+
+/* Rule 1: a uniform random 60-70 % of what remains. */
+static void plan_renewal(struct lease *l, struct instant now, uint64_t left_usec)
+{
+        l->renew_usec = l->movable ? usec_add(now.boot_usec, fraction(left_usec, 0.6 + now.random / 10)) : USEC_NEVER;
+}
+
+/* Rule 15: every third of its life, at least 30 s apart; a renewal counts as one. */
+static void plan_verify(struct lease *l, struct instant now)
+{
+        l->verify_usec = l->verify_every_usec == 0 ? USEC_NEVER : usec_add(now.boot_usec, l->verify_every_usec);
+}
+
+static void begin_certificate(struct lease *l, struct instant now, uint64_t not_after_usec)
+{
+        uint64_t life = not_after_usec > now.wall_usec ? not_after_usec - now.wall_usec : 0;
+
+        l->first_usec = life;
+        l->end_wall_usec = not_after_usec;
+        l->replace_wall_usec = now.wall_usec + fraction(life, 2.0 / 3 + (now.random - 0.5) / 10);
+}
+
+static void begin_lease(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec)
+{
+        l->first_usec = grant->duration_usec;
+        l->end_usec = usec_add(now.boot_usec, grant->duration_usec);
+        l->movable = grant->renewable;
+        l->backoff.base_usec = usec_min(10 * USEC_PER_SEC, grant->duration_usec / 50);
+        l->backoff.cap_usec = usec_min(300 * USEC_PER_SEC, grant->duration_usec / 10);
+        l->verify_every_usec = verify_usec;
+        if (verify_usec == USEC_NEVER)
+                l->verify_every_usec = usec_max(grant->duration_usec / 3, VERIFY_LEAST_USEC);
+        plan_renewal(l, now, grant->duration_usec);
+        plan_verify(l, now);
+}
+
+/**
+ * lease_begin() - a version was minted or read
+ * @l: to be filled; was empty or ended
+ * @now: when the answer came
+ * @grant: what Vault answered
+ * @verify_usec: the secret's `verify`: USEC_NEVER: a third of the TTL; 0: never
+ */
+void lease_begin(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec)
+{
+        *l = (struct lease){
+                .id = mem_strdup(grant->id ? grant->id : ""),
+                .issued_wall_usec = now.wall_usec,
+                .end_usec = USEC_NEVER,
+                .end_wall_usec = USEC_NEVER,
+                .replace_wall_usec = USEC_NEVER,
+                .renew_usec = USEC_NEVER,
+                .verify_usec = USEC_NEVER,
+                .revoke_usec = USEC_NEVER,
+                .revoke_backoff = {.base_usec = USEC_PER_SEC, .cap_usec = 60 * USEC_PER_SEC},
+        };
+        if (grant->not_after_usec > 0)
+                begin_certificate(l, now, grant->not_after_usec);
+        if (*l->id == '\0')
+                return;
+        l->token = token_ref(grant->token);
+        if (l->token)
+                l->token->leases++;
+        if (grant->not_after_usec == 0)
+                begin_lease(l, now, grant, verify_usec);
+}
+
+/**
+ * lease_end() - the version is of no interest any more
+ * @l: emptied
+ */
+void lease_end(struct lease *l)
+{
+        if (l->token)
+                l->token->leases--;
+        token_unref(l->token);
+        mem_free(l->id);
+        *l = (struct lease){0};
+}
+
+/**
+ * lease_end_usec() - when it dies
+ * @l: the lease
+ * @now: now
+ *
+ * Return: CLOCK_BOOTTIME usec: min(lease, token) (rule 6), or notAfter of a certificate; USEC_NEVER where it does not end.
+ */
+uint64_t lease_end_usec(const struct lease *l, struct instant now)
+{
+        uint64_t end = usec_min(l->end_usec, instant_wall_to_boot(now, l->end_wall_usec));
+
+        if (l->token && *l->id != '\0')
+                end = usec_min(end, l->token->end_usec);
+        return end;
+}
+
+/**
+ * lease_grace_usec() - how long it lives on once replaced
+ * @l: the lease
+ * @grace_usec: the secret's `grace`
+ */
+uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec)
+{
+        return usec_min(grace_usec, l->first_usec / 5);
+}
+
+/**
+ * lease_replace_usec() - when its replacement is due
+ * @l: the lease
+ * @now: now
+ * @grace_usec: the secret's `grace`
+ *
+ * Rule 2 (its end cannot be moved: g + 10 % of the first lease before it), rule 4 (renewals fail: when the last 10 % begins),
+ * rule 12 (certificates). A lease whose renewal is still to come has no such point.
+ *
+ * Return: CLOCK_BOOTTIME usec; USEC_NEVER.
+ */
+uint64_t lease_replace_usec(const struct lease *l, struct instant now, uint64_t grace_usec)
+{
+        uint64_t end = l->end_usec, before;
+
+        if (l->replace_wall_usec != USEC_NEVER)
+                return instant_wall_to_boot(now, l->replace_wall_usec);
+        if (end == USEC_NEVER)
+                return USEC_NEVER;
+        if (l->token && !l->token->renewable)
+                end = usec_min(end, l->token->end_usec);
+        before = l->first_usec / 10;
+        if (!l->movable)
+                before += lease_grace_usec(l, grace_usec);
+        return end > before ? end - before : 0;
+}
+
+/**
+ * lease_renewed() - sys/leases/renew was answered
+ * @l: the lease
+ * @now: when the answer came
+ * @duration_usec: lease_duration, from now
+ * @renewable: the answer's renewable
+ */
+void lease_renewed(struct lease *l, struct instant now, uint64_t duration_usec, bool renewable)
+{
+        l->end_usec = usec_add(now.boot_usec, duration_usec);
+        l->failing = false;
+        l->doubtful = false;
+        if (!renewable || duration_usec < l->first_usec)
+                l->movable = false;
+        backoff_reset(&l->backoff);
+        plan_renewal(l, now, duration_usec);
+        plan_verify(l, now);
+}
+
+/**
+ * lease_renew_failed() - a renewal failed (rule 4): never a reason to mint by itself
+ * @l: the lease
+ * @now: when it failed
+ * @outcome: how
+ * @word: what the text of a refusal says
+ * @retry_after_usec: 0: none
+ */
+void lease_renew_failed(struct lease *l, struct instant now, enum vault_outcome outcome, enum vault_lease_word word,
+                        uint64_t retry_after_usec)
+{
+        l->failing = true;
+        if (outcome == VAULT_REFUSED && word != VAULT_LEASE_UNKNOWN)
+                l->doubtful = true;
+        if (l->doubtful)
+                l->verify_usec = now.boot_usec;
+        l->renew_usec = usec_add(now.boot_usec, usec_max(backoff_next(&l->backoff, now.random), retry_after_usec));
+}
+
+/**
+ * lease_looked_up() - sys/leases/lookup was answered
+ * @l: the lease
+ * @now: when the answer came
+ * @ttl_usec: what remains; 0: gone (400 `invalid lease`, or a ttl of 0 or less)
+ *
+ * Alive after a doubtful renewal: its end cannot be moved (rule 4, then rule 2).
+ */
+void lease_looked_up(struct lease *l, struct instant now, uint64_t ttl_usec)
+{
+        if (ttl_usec == 0) {
+                l->gone = true;
+                return;
+        }
+        l->end_usec = usec_add(now.boot_usec, ttl_usec);
+        if (l->doubtful) {
+                l->doubtful = false;
+                l->movable = false;
+                l->renew_usec = USEC_NEVER;
+        }
+        plan_verify(l, now);
+}
+
+/**
+ * lease_look_up_failed() - no answer about the lease: nothing is known, asked again with back-off
+ * @l: the lease
+ * @now: when it failed
+ */
+void lease_look_up_failed(struct lease *l, struct instant now)
+{
+        uint64_t wait = usec_max(backoff_next(&l->backoff, now.random), USEC_PER_SEC / 2);
+
+        l->verify_usec = usec_add(now.boot_usec, wait);
+}
+
+/**
+ * lease_replaced() - another version is current: g begins (rule 3)
+ * @l: the lease
+ * @now: when the other was published
+ * @grace_usec: the secret's `grace`
+ */
+void lease_replaced(struct lease *l, struct instant now, uint64_t grace_usec)
+{
+        l->revoke_usec = usec_add(now.boot_usec, lease_grace_usec(l, grace_usec));
+        l->doubtful = false;
+}
+
+/**
+ * lease_revoke_failed() - it could not be revoked (rule 16): a courtesy, tried again until its end
+ * @l: the lease
+ * @now: when it failed
+ * @outcome: VAULT_FORBIDDEN ends the trying
+ * @retry_after_usec: 0: none
+ */
+void lease_revoke_failed(struct lease *l, struct instant now, enum vault_outcome outcome, uint64_t retry_after_usec)
+{
+        if (outcome == VAULT_FORBIDDEN) {
+                l->revoke_refused = true;
+                l->revoke_usec = USEC_NEVER;
+                return;
+        }
+        l->revoke_usec =
+                usec_add(now.boot_usec, usec_max(backoff_next(&l->revoke_backoff, now.random), retry_after_usec));
+}
