@@ -17,6 +17,7 @@ void buf_str(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_json_str(struct buf *b, const char *text, size_t len); /* as a JSON string, quotes included */
+size_t buf_json_escape(const char *text, size_t len, char out[8], size_t *ret_out_len); /* one character; bytes read */
 void buf_html(struct buf *b, const char *text, size_t len);     /* with & < > " ' escaped */
 void buf_percent(struct buf *b, const char *text, const char *keep); /* RFC 3986: unreserved and `keep` stay */
 void buf_reset(struct buf *b);                                  /* empty, memory kept */

@@ -17,8 +17,7 @@ bool json_u64(const json_t *obj, const char *key, uint64_t *ret_value); /* false
 bool json_flag(const json_t *obj, const char *key);         /* true only for JSON true */
 int json_write_secret(const json_t *value, struct secret *out); /* appended, compact, keys sorted; -EMSGSIZE */
 char *json_write(const json_t *value, bool pretty);         /* new; mem_free it. Not for secrets */
-void json_decrefp(json_t **value);
 
-#define cleanup_json __attribute__((cleanup(json_decrefp)))
+#define cleanup_json __attribute__((cleanup(json_decrefp))) /* jansson's own function */
 
 #endif
