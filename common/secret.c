@@ -276,3 +276,14 @@ void secret_wipe(void *bytes, size_t len)
         if (bytes && len)
                 explicit_bzero(bytes, len);
 }
+
+/**
+ * secret_replace() - puts another secret in a place
+ * @slot: what it held is wiped and freed
+ * @value: stolen; may be NULL
+ */
+void secret_replace(struct secret **slot, struct secret *value)
+{
+        secret_free(*slot);
+        *slot = value;
+}

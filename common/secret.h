@@ -10,6 +10,7 @@ struct secret;
 struct secret *secret_new(size_t cap);                                 /* new, empty. Never grows past cap */
 struct secret *secret_new_from(const void *bytes, size_t len);         /* new, cap = len */
 struct secret *secret_free(struct secret *s);                          /* wipes; takes NULL; returns NULL */
+void secret_replace(struct secret **slot, struct secret *value);     /* frees what was there, steals value */
 void secret_freep(struct secret **s);                                  /* for cleanup_secret */
 int secret_append(struct secret *s, const void *bytes, size_t len);    /* -EMSGSIZE past cap: s unchanged */
 int secret_append_str(struct secret *s, const char *text);             /* the same for a string */
