@@ -21,7 +21,8 @@ struct peer {
 
 /*
  * Binds and listens. A path that is there: a socket nobody listens on is replaced, a living one is -EADDRINUSE, anything else
- * -EEXIST. mode and gid ((gid_t)-1: leave) are in force before anyone can connect.
+ * -EEXIST; a folder in which anybody may write and rename -EPERM. mode and gid ((gid_t)-1: leave) are in force before anyone
+ * can connect.
  */
 int unixsock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd);
 int unixsock_connect(const char *path, int *ret_fd); /* non-blocking, close-on-exec; connected or -errno */
