@@ -53,6 +53,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import warnings
 
 REASONS = {200: "OK", 202: "Accepted", 204: "No Content", 307: "Temporary Redirect", 400: "Bad Request", 403: "Forbidden",
            404: "Not Found", 405: "Method Not Allowed", 412: "Precondition Failed", 429: "Too Many Requests",
@@ -514,6 +515,7 @@ class FakeVault:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.ca_cert)
         if tls_max:
+            warnings.simplefilter("ignore", DeprecationWarning)  # an old version is what is wanted
             context.minimum_version = context.maximum_version = tls_max
             context.set_ciphers("ALL:@SECLEVEL=0")
         return context
