@@ -18,6 +18,7 @@ int fs_is_memory(const char *path, bool *ret_memory); /* does path's folder (or 
 int fs_mkdir_parents(const char *path, mode_t mode);  /* makes the folder and its parents; one that is there is fine */
 int fs_write_whole(const char *path, const void *bytes, size_t len, const struct fs_owner *owner);
         /* temporary name beside it, fchown, fchmod, fsync, rename; on failure the old file stands and no temporary is left */
+int fs_sweep(const char *folder); /* at start: removes the temporaries that a killed process left there */
 int fs_same_content(const char *path, const void *bytes, size_t len, const struct fs_owner *owner, bool *ret_same);
 int fs_read_whole(const char *path, size_t max, char **ret_bytes, size_t *ret_len); /* new, NUL added; not for secrets (secret_read_file) */
 
