@@ -15,6 +15,7 @@
 #include "common/json.h"
 
 struct config_secret;
+struct consumer;
 struct secret;
 struct store;
 struct store_secret;
@@ -29,6 +30,9 @@ struct store_version {
         char *lease_id;         /* "" without */
         struct secret *envelope; /* KV v2 through /v1: data with metadata; NULL otherwise */
 };
+
+#define STORE_REMOVED  "removed"        /* store_reason() of a secret that left the configuration: its files are unlinked */
+#define STORE_STOPPING "agent stopping" /* to store_lose() with on_stop = "revoke": the files are unlinked too */
 
 enum store_change {
         STORE_NEW,   /* another version is current */
@@ -46,7 +50,7 @@ struct store_secret *store_add(struct store *st, const struct config_secret *cfg
 void store_set_config(struct store *st, struct store_secret *s, const struct config_secret *cfg); /* tells STORE_RIGHTS */
 void store_set_kind(struct store_secret *s, enum secret_kind kind);
 void store_remove(struct store *st, struct store_secret *s);          /* tells STORE_LOST "removed"; s is dead */
-void store_publish(struct store *st, struct store_secret *s, struct store_version *v); /* steals v's members; readers of the version before are kept */
+void store_publish(struct store *st, struct store_secret *s, struct store_version *v); /* steals v's members; number 0: counted here; readers of the version before are kept */
 void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boot_usec, bool stale); /* tells only where something changed */
 void store_lose(struct store *st, struct store_secret *s, const char *reason); /* reason copied; wiped data */
 
@@ -74,8 +78,11 @@ const struct store_control *store_control(const struct store *st, void **ret_arg
 /* --- for what hands out --- */
 typedef void (*store_fn)(struct store_secret *s, enum store_change change, void *arg);
 void store_subscribe(struct store *st, store_fn fn, void *arg); /* told in the order of subscribing */
+void store_unsubscribe(struct store *st, store_fn fn, void *arg);
 struct store_secret *store_find(const struct store *st, const char *name);      /* borrowed; NULL */
 struct store_secret *store_next(const struct store *st, const struct store_secret *after); /* in order of names; NULL starts and ends */
+struct store_secret *store_next_at(const struct store *st, const char *path, const struct store_secret *after);
+        /* those read from one path in Vault, in order of names; NULL starts and ends */
 const struct config_secret *store_config(const struct store_secret *s);
 const char *store_name(const struct store_secret *s);
 enum secret_kind store_kind(const struct store_secret *s);
@@ -91,5 +98,7 @@ int store_give(struct store *st, struct store_secret *s, uid_t uid, const char *
 int store_ack(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version); /* 1: was not given it */
 int store_reject(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version, bool denied); /* 1: not current, or not given it */
 size_t store_consumers(const struct store *st); /* all that are known, for the metric */
+int store_hold_consumer(struct store *st, uid_t uid, const char *consumer, struct consumer **ret_holder); /* an open stream's place among the 64; -ENOSPC */
+void store_release_consumer(struct store *st, struct consumer *holder);
 
 #endif
