@@ -38,13 +38,15 @@ static int read_secret_id(const struct config_auth *config, struct auth_credenti
         return 1;
 }
 
-static int build_login(const struct config_auth *config, const struct auth_credentials *c, struct vault_request *ret, char **ret_error)
+static int build_login(const struct config_auth *config, const struct auth_credentials *c, struct vault_request *ret,
+                       char **ret_error)
 {
         cleanup_secret struct secret *role_id = NULL;
         int r = auth_read_credential(config->role_id_file_path, &role_id);
 
         if (r != 0) {
-                *ret_error = mem_printf("%s: %s; put the role-id there", config->role_id_file_path, r > 0 ? "empty" : strerror(-r));
+                *ret_error = mem_printf("%s: %s; put the role-id there", config->role_id_file_path,
+                                        r > 0 ? "empty" : strerror(-r));
                 return r > 0 ? -ENODATA : r;
         }
         vault_request_approle_login(ret, config->mount_path, role_id, c->kept);
@@ -57,8 +59,8 @@ static void remove_file(const struct config_auth *config, struct auth_credential
                 return;
         c->from_file = false;
         if (unlink(config->secret_id_file_path) < 0 && errno != ENOENT)
-                log_warn("%s: cannot be removed after reading: %s; it stays readable there", config->secret_id_file_path,
-                         strerror(errno));
+                log_warn("%s: cannot be removed after reading: %s; it stays readable there",
+                         config->secret_id_file_path, strerror(errno));
 }
 
 const struct login_method login_approle = {

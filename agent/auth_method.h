@@ -14,10 +14,10 @@ struct secret;
  * the agent.
  */
 struct auth_credentials {
-        struct secret *kept;      /* approle: the secret-id in use; NULL */
-        struct secret *wrapping;  /* a wrapping token that waits to be unwrapped; NULL */
-        struct secret *seen;      /* what the file held when it was last read; NULL */
-        bool from_file;           /* `kept` came from the file, which may be removed after the login */
+        struct secret *kept;     /* approle: the secret-id in use; NULL */
+        struct secret *wrapping; /* a wrapping token that waits to be unwrapped; NULL */
+        struct secret *seen;     /* what the file held when it was last read; NULL */
+        bool from_file;          /* `kept` came from the file, which may be removed after the login */
 };
 
 void auth_credentials_done(struct auth_credentials *c);
@@ -28,8 +28,10 @@ struct login_method {
         /* Reads the credential files. 1: the credentials changed; 0: they did not; -errno: ret_error (new) names the file */
         int (*read)(const struct config_auth *config, struct auth_credentials *c, char **ret_error);
         /* The login request. -errno and ret_error (new) where something is missing; NULL: method takes the token from `kept` */
-        int (*login)(const struct config_auth *config, const struct auth_credentials *c, struct vault_request *ret, char **ret_error);
-        void (*logged_in)(const struct config_auth *config, struct auth_credentials *c); /* after success: remove what may go */
+        int (*login)(const struct config_auth *config, const struct auth_credentials *c, struct vault_request *ret,
+                     char **ret_error);
+        void (*logged_in)(const struct config_auth *config,
+                          struct auth_credentials *c); /* after success: remove what may go */
 };
 
 extern const struct login_method login_approle;

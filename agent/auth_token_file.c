@@ -13,7 +13,8 @@ static int read_token(const struct config_auth *config, struct auth_credentials 
         int r = auth_read_credential(config->token_file_path, &value);
 
         if (r != 0) {
-                *ret_error = mem_printf("%s: %s; put a Vault token there", config->token_file_path, r > 0 ? "empty" : strerror(-r));
+                *ret_error = mem_printf("%s: %s; put a Vault token there", config->token_file_path,
+                                        r > 0 ? "empty" : strerror(-r));
                 return r > 0 ? -ENODATA : r;
         }
         if (c->kept && secret_equal(c->kept, value)) {

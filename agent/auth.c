@@ -1,0 +1,390 @@
+/* agent/auth.c: the life of the current token, and of those before it (rules 6, 7). Logging in is auth_login.c. */
+#include "agent/auth_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/config.h"
+#include "agent/state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/secret.h"
+
+#define DOUBT_APART_USEC      (10 * USEC_PER_SEC)
+#define CREDENTIALS_LOOK_USEC (2 * USEC_PER_SEC)
+#define HIDDEN_LOGIN_USEC     (900 * USEC_PER_SEC)
+
+struct instant auth_now(void)
+{
+        return (struct instant){
+                .boot_usec = clock_boottime_usec(), .wall_usec = clock_realtime_usec(), .random = backoff_random()};
+}
+
+void auth_set_error(struct auth *a, const char *fmt, ...)
+{
+        char text[512];
+        va_list ap;
+
+        mem_free(a->error);
+        a->error = NULL;
+        if (!fmt)
+                return;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        a->error = mem_strdup(text);
+}
+
+static void on_timer(void *arg)
+{
+        auth_step(arg);
+}
+
+/**
+ * auth_new() - nothing is asked yet: auth_load(), then auth_start()
+ * @loop: borrowed, like @link, @state, @config and @metrics, for its whole life
+ * @events: copied; @arg goes with them
+ */
+struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *state, const struct config_auth *config,
+                      struct metrics *metrics, const struct auth_events *events, void *arg)
+{
+        struct auth *a = mem_new(sizeof(*a));
+
+        a->loop = loop;
+        a->link = link;
+        a->state = state;
+        a->config = config;
+        a->method = config->method == AUTH_APPROLE ? &login_approle : &login_token_file;
+        a->events = *events;
+        a->arg = arg;
+        a->backoff = (struct backoff){.base_usec = USEC_PER_SEC, .cap_usec = 60 * USEC_PER_SEC};
+        a->timer = loop_timer_new(loop, on_timer, a);
+        a->logins = metrics_add(metrics, METRIC_COUNTER, "leasekeeper_logins_total", "Logins to Vault.",
+                                "method,outcome", NULL);
+        a->expiry = metrics_add(metrics, METRIC_GAUGE, "leasekeeper_token_expiry_timestamp_seconds",
+                                "When the current Vault token ends, unless renewed.", "", NULL);
+        return a;
+}
+
+struct auth *auth_free(struct auth *a)
+{
+        if (!a)
+                return NULL;
+        vault_link_cancel(a->call);
+        vault_link_cancel(a->token_call);
+        loop_timer_free(a->timer);
+        token_unref(a->token);
+        token_unref(a->candidate);
+        for (size_t i = 0; i < a->old_len; i++)
+                token_unref(a->old[i]);
+        auth_credentials_done(&a->credentials);
+        mem_free(a->error);
+        mem_free(a->said);
+        return mem_free(a);
+}
+
+static void tell_expiry(struct auth *a, struct instant now)
+{
+        if (a->token && a->token->end_usec != USEC_NEVER)
+                metric_set(a->expiry, (double)(now.wall_usec + a->token->end_usec - now.boot_usec) / 1e6);
+        else
+                metric_set(a->expiry, 0);
+}
+
+static void keep_old(struct auth *a, struct token *t)
+{
+        if (a->old_len == AUTH_OLD_MAX) { /* left to its end */
+                token_unref(a->old[0]);
+                memmove(a->old, a->old + 1, (AUTH_OLD_MAX - 1) * sizeof(a->old[0]));
+                a->old_len--;
+        }
+        a->old[a->old_len++] = t;
+}
+
+void auth_install(struct auth *a, struct token *t)
+{
+        struct instant now = auth_now();
+
+        if (a->token && token_alive(a->token, now))
+                keep_old(a, a->token);
+        else
+                token_unref(a->token);
+        a->token = t;
+        auth_set_error(a, NULL);
+        tell_expiry(a, now);
+        if (auth_save(a) < 0)
+                log_error("the new token cannot be saved in the state: a restart will log in anew");
+        a->events.on_token(t, a->arg);
+        auth_tend(a);
+        auth_step(a);
+}
+
+static void token_died(struct auth *a)
+{
+        struct token *t = a->token;
+
+        log_warn("the Vault token (accessor %s) is not known to Vault any more: logging in anew", t->accessor);
+        t->dead = true;
+        a->events.on_token_dead(t, a->arg);
+        auth_step(a);
+}
+
+static void on_renewed(const struct vault_reply *reply, void *arg)
+{
+        struct auth *a = arg;
+        struct instant now = auth_now();
+        uint64_t next;
+
+        a->token_call = NULL;
+        if (reply->outcome == VAULT_OK) {
+                token_renewed(a->token, now, reply->auth.ttl_usec, reply->auth.renewable);
+                auth_set_error(a, NULL);
+                tell_expiry(a, now);
+                auth_save(a);
+                log_debug("token renewed for %llu s", (unsigned long long)(reply->auth.ttl_usec / USEC_PER_SEC));
+        } else {
+                next = token_renew_failed(a->token, now, reply->outcome, reply->retry_after_usec);
+                auth_set_error(a, "renewing the token failed: %s", reply->error);
+                log_warn("renewing the Vault token failed: %s (%ld); next try in %.1f s", reply->error, reply->status,
+                         (double)(next - now.boot_usec) / 1e6);
+                if (reply->outcome == VAULT_FORBIDDEN && a->token->refused_lookup)
+                        a->login_usec = usec_max(a->login_usec, usec_add(a->last_login_usec, HIDDEN_LOGIN_USEC));
+                if (reply->outcome == VAULT_FORBIDDEN && a->token->refused_lookup && now.boot_usec >= a->login_usec)
+                        auth_log_in(a);
+                else if (reply->outcome == VAULT_FORBIDDEN)
+                        auth_doubt(a, a->token);
+        }
+        auth_step(a);
+}
+
+static void renew(struct auth *a)
+{
+        struct vault_request request;
+
+        vault_request_simple(&request, VAULT_TOKEN_RENEW);
+        a->token_call = vault_link_send(a->link, LINK_URGENT, &request, a->token, 0, on_renewed, a);
+}
+
+/* The verdict on the current token: after an adoption, or after a 403. */
+static void on_judged(const struct vault_reply *reply, void *arg)
+{
+        struct auth *a = arg;
+
+        a->token_call = NULL;
+        if (reply->outcome == VAULT_FORBIDDEN) {
+                token_died(a);
+                return;
+        }
+        if (reply->outcome == VAULT_OK) {
+                token_granted(a->token, auth_now(), reply->token.ttl_usec, reply->token.renewable,
+                              reply->token.is_batch);
+                tell_expiry(a, auth_now());
+        }
+        auth_step(a);
+}
+
+static void judge(struct auth *a)
+{
+        struct vault_request request;
+
+        if (a->token_call || !a->token || a->token->dead || a->token->refused_lookup)
+                return;
+        vault_request_simple(&request, VAULT_TOKEN_LOOKUP);
+        a->token_call = vault_link_send(a->link, LINK_URGENT, &request, a->token, 0, on_judged, a);
+}
+
+/**
+ * auth_doubt() - a request with this token was answered 403 (rule 7)
+ * @a: the auth
+ * @t: the token that was shown
+ *
+ * Asks lookup-self, once in 10 s for all who ask. Alive: a policy forbids that path. Dead: one login, on_token_dead().
+ */
+void auth_doubt(struct auth *a, struct token *t)
+{
+        uint64_t now = clock_boottime_usec();
+
+        if (t != a->token || (a->doubted_usec != 0 && now < a->doubted_usec + DOUBT_APART_USEC))
+                return;
+        a->doubted_usec = now;
+        judge(a);
+}
+
+static void token_ended(struct auth *a)
+{
+        log_warn("the Vault token (accessor %s) has ended", a->token->accessor);
+        a->token->dead = true;
+        a->events.on_token_dead(a->token, a->arg);
+}
+
+/* Rule 8: a changed credential file is noticed within 2 s, and after a refusal a login is due at once. */
+static uint64_t wait_for_login(struct auth *a, struct instant now)
+{
+        char *error = NULL;
+
+        if (a->refusals == 0)
+                return a->login_usec;
+        if (a->method->read(a->config, &a->credentials, &error) == 1) {
+                a->refusals = 0;
+                a->login_usec = 0;
+                auth_save(a);
+                return now.boot_usec;
+        }
+        mem_free(error);
+        return usec_min(a->login_usec, now.boot_usec + CREDENTIALS_LOOK_USEC);
+}
+
+/**
+ * auth_step() - does what is due and arms the timer for what is next
+ * @a: the auth
+ */
+void auth_step(struct auth *a)
+{
+        struct instant now = auth_now();
+        enum token_step step = TOKEN_LOGIN;
+        uint64_t at = USEC_NEVER;
+
+        if (a->token && !a->token->dead && now.boot_usec >= a->token->end_usec)
+                token_ended(a);
+        if (a->token)
+                step = token_next(a->token, now, &at);
+        if (step == TOKEN_RENEW && !a->token_call && vault_link_is_open(a->link))
+                renew(a);
+        if (step == TOKEN_LOGIN && a->phase == AUTH_IDLE && vault_link_is_open(a->link)) {
+                if (now.boot_usec >= a->login_usec)
+                        auth_log_in(a);
+                else
+                        at = wait_for_login(a, now);
+        }
+        if (step == TOKEN_LOGIN && a->token)
+                at = usec_min(at, now.boot_usec < a->token->end_usec ? a->token->end_usec : USEC_NEVER);
+        loop_timer_at(a->timer, at);
+}
+
+/**
+ * auth_start() - the token that the state held is used at once and looked up; without one, logs in
+ * @a: the auth
+ */
+void auth_start(struct auth *a)
+{
+        if (auth_token(a)) {
+                log_info("using the saved Vault token (accessor %s)", a->token->accessor);
+                a->events.on_token(a->token, a->arg);
+                judge(a);
+        }
+        auth_step(a);
+}
+
+void auth_set_config(struct auth *a, const struct config_auth *config)
+{
+        char *error = NULL;
+
+        a->config = config;
+        if (a->method->read(config, &a->credentials, &error) == 1) {
+                log_info("new login credentials were read; they are used when a login is due");
+                auth_save(a);
+                if (a->refusals > 0) {
+                        a->refusals = 0;
+                        a->login_usec = 0;
+                }
+        }
+        mem_free(error); /* said when a login is due */
+        auth_step(a);
+}
+
+void auth_vault_back(struct auth *a)
+{
+        if (a->refusals == 0 && a->phase == AUTH_IDLE) {
+                a->login_usec = 0;
+                backoff_reset(&a->backoff);
+        }
+        if (a->token && a->token->failing && a->token->renewable)
+                a->token->renew_usec = clock_boottime_usec();
+        auth_step(a);
+}
+
+struct token *auth_token(const struct auth *a)
+{
+        return a->token && token_alive(a->token, auth_now()) ? a->token : NULL;
+}
+
+struct token *auth_find(const struct auth *a, uint64_t generation)
+{
+        if (a->token && a->token->generation == generation)
+                return a->token;
+        for (size_t i = 0; i < a->old_len; i++)
+                if (a->old[i]->generation == generation)
+                        return a->old[i];
+        return NULL;
+}
+
+static void on_old_revoked(const struct vault_reply *reply, void *arg)
+{
+        if (reply->outcome != VAULT_OK && reply->outcome != VAULT_FORBIDDEN)
+                log_warn("revoking a replaced Vault token failed: %s (%ld); it is left to its end", reply->error,
+                         reply->status);
+        (void)arg;
+}
+
+/**
+ * auth_tend() - revokes each replaced token of which no lease is held any more
+ * @a: the auth
+ */
+void auth_tend(struct auth *a)
+{
+        struct instant now = auth_now();
+        struct vault_request request;
+        bool changed = false;
+
+        for (size_t i = 0; i < a->old_len;) {
+                struct token *t = a->old[i];
+
+                if (t->leases > 0 && token_alive(t, now)) {
+                        i++;
+                        continue;
+                }
+                if (token_alive(t, now) && vault_link_is_open(a->link)) {
+                        log_info("the replaced Vault token (accessor %s) has no lease left: revoking it", t->accessor);
+                        vault_request_simple(&request, VAULT_TOKEN_REVOKE);
+                        vault_link_send(a->link, LINK_LOOK_UP, &request, t, 0, on_old_revoked, a);
+                } else if (token_alive(t, now)) {
+                        i++;
+                        continue;
+                }
+                token_unref(t);
+                a->old_len--;
+                memmove(&a->old[i], &a->old[i + 1], (a->old_len - i) * sizeof(a->old[0]));
+                changed = true;
+        }
+        if (changed)
+                auth_save(a);
+}
+
+const char *auth_error(const struct auth *a)
+{
+        return a->error ? a->error : "";
+}
+
+json_t *auth_status(const struct auth *a)
+{
+        struct instant now = auth_now();
+        char text[CLOCK_TEXT_LEN];
+        json_t *j = json_pack("{s:s, s:b, s:i, s:i}", "method", a->method->name, "valid", auth_token(a) != NULL,
+                              "replaced", (int)a->old_len, "login_refusals", (int)a->refusals);
+
+        if (a->token) {
+                json_object_set_new(j, "accessor", json_string(a->token->accessor));
+                json_object_set_new(j, "renewable", json_boolean(a->token->renewable));
+                json_object_set_new(
+                        j, "expires_at",
+                        a->token->end_usec == USEC_NEVER
+                                ? json_null()
+                                : json_string(clock_rfc3339(now.wall_usec + a->token->end_usec - now.boot_usec, text)));
+        }
+        json_object_set_new(j, "error", json_string(auth_error(a)));
+        return j;
+}
