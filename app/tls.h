@@ -1,0 +1,22 @@
+/* app/tls.h: the certificate of the https listeners: a fresh context a version, swapped as a whole. */
+#ifndef APP_TLS_H
+#define APP_TLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/json.h"
+
+struct bufferevent;
+struct event_base;
+struct tls;
+
+void tls_setup(void);         /* wiping allocators for OpenSSL; once, before anything else of OpenSSL */
+struct tls *tls_new(void);    /* new, without a certificate */
+struct tls *tls_free(struct tls *t);
+int tls_swap(struct tls *t, const json_t *data, char **ret_error);
+bool tls_has_certificate(const struct tls *t);
+uint64_t tls_not_after_usec(const struct tls *t); /* wall clock; 0: no certificate */
+struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls); /* an http_wrap_fn; arg is the struct tls */
+
+#endif
