@@ -1,0 +1,252 @@
+/* agent/config_check.c: what only shows when the whole configuration is read: clashes, gaps, and who gets nothing. */
+#include "agent/config_read.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/fs.h"
+#include "common/mem.h"
+
+/* A place in the file system that the agent takes for itself. */
+struct claim {
+        const char *path, *what, *where; /* borrowed */
+        bool covers;                     /* all below it too */
+};
+
+/* Orders what lies in a folder directly behind the folder. */
+static int compare_paths(const char *a, const char *b)
+{
+        for (; *a && *a == *b; a++, b++)
+                ;
+        return (*a == '/' ? 1 : (unsigned char)*a) - (*b == '/' ? 1 : (unsigned char)*b);
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+        const struct claim *x = a, *y = b;
+
+        return compare_paths(x->path, y->path);
+}
+
+static bool lies_in(const char *path, const char *folder)
+{
+        size_t len = strlen(folder);
+
+        return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+static void check_claims(struct config_reader *r, struct claim *claims, size_t len)
+{
+        const struct claim *folder = NULL;
+
+        qsort(claims, len, sizeof(*claims), compare_claims);
+        for (size_t i = 0; i < len; i++) {
+                const struct claim *c = &claims[i], *before = i > 0 ? &claims[i - 1] : NULL;
+
+                if (before && strcmp(before->path, c->path) == 0)
+                        config_error_at(r, c->where, "%s \"%.200s\" is also %s (%s); give each a path of its own",
+                                        c->what, c->path, before->what, before->where);
+                else if (folder && lies_in(c->path, folder->path))
+                        config_error_at(r, c->where,
+                                        "%s \"%.200s\" lies in %s \"%.200s\" (%s), which belongs to the agent as a "
+                                        "whole; move it",
+                                        c->what, c->path, folder->what, folder->path, folder->where);
+                if (c->covers && !(folder && lies_in(c->path, folder->path)))
+                        folder = c;
+        }
+}
+
+static size_t add_claim(struct claim *claims, size_t len, const char *path, const char *what, const char *where,
+                        bool covers)
+{
+        if (path && path[0] == '/')
+                claims[len++] = (struct claim){path, what, where, covers};
+        return len;
+}
+
+static void check_paths(struct config_reader *r)
+{
+        const struct config *c = r->config;
+        size_t len = 0, most = 4 + c->listeners_len;
+        cleanup_free struct claim *claims = NULL;
+
+        for (size_t i = 0; i < c->secrets_len; i++)
+                most += c->secrets[i].outputs_len;
+        claims = mem_array(most, sizeof(*claims));
+        len = add_claim(claims, len, c->state_dir, "state_dir", r->state_dir_where ? r->state_dir_where : r->top, true);
+        len = add_claim(claims, len, c->auth.role_id_file_path, "role_id_file_path", r->top, false);
+        len = add_claim(claims, len, c->auth.secret_id_file_path, "secret_id_file_path", r->top, false);
+        len = add_claim(claims, len, c->auth.token_file_path, "token_file_path", r->top, false);
+        for (size_t i = 0; i < c->listeners_len; i++)
+                if (c->listeners[i].is_unix)
+                        len = add_claim(claims, len, c->listeners[i].address, "the socket", c->listeners[i].where,
+                                        false);
+        for (size_t i = 0; i < c->secrets_len; i++) {
+                const struct config_secret *s = &c->secrets[i];
+
+                for (size_t k = 0; k < s->outputs_len; k++)
+                        len = add_claim(claims, len, s->outputs[k].path,
+                                        s->outputs[k].is_directory ? "directory" : "file", s->outputs[k].where,
+                                        s->outputs[k].is_directory);
+        }
+        check_claims(r, claims, len);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        const struct config_secret *const *x = a, *const *y = b;
+        int by_name = strcmp((*x)->name, (*y)->name);
+
+        return by_name ? by_name : (*x > *y) - (*x < *y); /* the later one is the one to complain about */
+}
+
+static void check_names(struct config_reader *r)
+{
+        const struct config *c = r->config;
+        cleanup_free const struct config_secret **sorted =
+                mem_array(c->secrets_len + 1, sizeof(const struct config_secret *));
+
+        for (size_t i = 0; i < c->secrets_len; i++)
+                sorted[i] = &c->secrets[i];
+        qsort(sorted, c->secrets_len, sizeof(const struct config_secret *), compare_names);
+        for (size_t i = 1; i < c->secrets_len; i++)
+                if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+                        config_error_at(r, sorted[i]->where,
+                                        "a second secret or certificate \"%.64s\" (the first: %s); rename one",
+                                        sorted[i]->name, sorted[i - 1]->where);
+}
+
+static void check_listeners(struct config_reader *r)
+{
+        const struct config *c = r->config;
+
+        for (size_t i = 0; i < c->listeners_len; i++)
+                for (size_t k = 0; k < i && !c->listeners[i].is_unix; k++)
+                        if (!c->listeners[k].is_unix && strcmp(c->listeners[i].address, c->listeners[k].address) == 0)
+                                config_error_at(r, c->listeners[i].where, "two listeners on %.100s; remove one",
+                                                c->listeners[i].address);
+}
+
+/* A configuration that gives nobody anything is a mistake; one secret among others may be a draft. */
+static void check_somebody_gets_something(struct config_reader *r)
+{
+        const struct config *c = r->config;
+        bool has_socket = false, anybody = false;
+
+        for (size_t i = 0; i < c->listeners_len; i++)
+                has_socket = has_socket || (c->listeners[i].is_unix && !c->listeners[i].metrics_only);
+        for (size_t i = 0; i < c->secrets_len; i++)
+                anybody = anybody || c->secrets[i].outputs_len > 0 || (c->secrets[i].allow_len > 0 && has_socket);
+        if (c->secrets_len == 0)
+                config_error_at(
+                        r, r->top,
+                        "there is no secret and no certificate; add secret \"NAME\" { path = \"...\" allow { user "
+                        "= \"...\" } }");
+        else if (!anybody)
+                config_error_at(r, r->top, "nobody gets anything; add %s",
+                                has_socket ? "allow or file blocks to the secrets"
+                                           : "a listener \"unix\", or file blocks");
+        for (size_t i = 0; anybody && i < c->secrets_len; i++) {
+                const struct config_secret *s = &c->secrets[i];
+
+                if (s->outputs_len > 0 || (s->allow_len > 0 && has_socket))
+                        continue;
+                config_warn_at(r, s->where, "nobody gets \"%.64s\"; add %s", s->name,
+                               s->allow_len > 0 ? "a listener \"unix\"" : "an allow or a file block");
+        }
+}
+
+static bool is_address(const char *text, bool *ret_is_plain)
+{
+        const char *host;
+
+        if (strncmp(text, "https://", 8) == 0)
+                host = text + 8;
+        else if (strncmp(text, "http://", 7) == 0)
+                host = text + 7;
+        else
+                return false;
+        *ret_is_plain = host == text + 7;
+        if (*host == '\0' || *host == ':' || strpbrk(host, "/?#@ \t\r\n\\"))
+                return false;
+        for (const char *p = host; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        return false;
+        return true;
+}
+
+static bool is_loopback(const char *address)
+{
+        const char *host = strstr(address, "://") + 3;
+
+        return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strcmp(host, "localhost") == 0 ||
+               strncmp(host, "localhost:", 10) == 0;
+}
+
+static void check_readable(struct config_reader *r, const char *key, const char *path)
+{
+        if (path && r->depth == CONFIG_FULL && access(path, R_OK) < 0)
+                config_error_at(r, r->top, "%s %.200s cannot be read: %m; put it there, readable by the agent", key,
+                                path);
+}
+
+static void check_vault(struct config_reader *r)
+{
+        struct config_vault *v = &r->config->vault;
+        bool is_plain = false;
+
+        for (size_t len = strlen(v->address); len > 0 && v->address[len - 1] == '/';)
+                v->address[--len] = '\0';
+        if (!is_address(v->address, &is_plain))
+                config_error_at(r, r->top,
+                                "the address of Vault is no https://HOST:PORT; correct vault.address or VAULT_ADDR");
+        else if (is_plain && !is_loopback(v->address))
+                config_warn_at(r, r->top,
+                               "%.200s is not https: token and secrets cross the network in the clear; use https",
+                               v->address);
+        if (v->skip_verify)
+                config_warn_at(r, r->top,
+                               "tls_skip_verify lets anybody on the way pose as Vault; name its CA in ca_cert instead");
+        if (!v->client_cert != !v->client_key)
+                config_error_at(r, r->top, "client_cert and client_key go together; add the missing one");
+        check_readable(r, "ca_cert", v->ca_cert);
+        check_readable(r, "ca_path", v->ca_path);
+        check_readable(r, "client_cert", v->client_cert);
+        check_readable(r, "client_key", v->client_key);
+}
+
+static void check_state_dir(struct config_reader *r)
+{
+        const char *where = r->state_dir_where ? r->state_dir_where : r->top;
+        bool is_memory = true;
+        int found;
+
+        if (!config_check_path(r, where, "state_dir", r->config->state_dir) || r->depth != CONFIG_FULL)
+                return;
+        found = fs_is_memory(r->config->state_dir, &is_memory);
+        if (found < 0)
+                config_error_at(r, where, "state_dir %.200s: looking at its file system failed: %s; make it reachable",
+                                r->config->state_dir, strerror(-found));
+        else if (!is_memory)
+                config_error_at(r, where, "state_dir %.200s does not lie on tmpfs or ramfs; move it below /run",
+                                r->config->state_dir);
+}
+
+/**
+ * config_check() - checks what no block can see alone
+ * @r: the configuration, read, with the environment applied; collects findings
+ */
+void config_check(struct config_reader *r)
+{
+        check_vault(r);
+        check_state_dir(r);
+        check_names(r);
+        check_listeners(r);
+        check_paths(r);
+        check_somebody_gets_something(r);
+        if (r->config->revoke_on_stop)
+                config_warn_at(
+                        r, r->top,
+                        "on_stop = \"revoke\" makes each restart an outage; use \"keep\" where that is too much");
+}
