@@ -34,6 +34,7 @@ struct db_swap_status { /* borrowed while the callback runs */
         bool old_closed;    /* every session of pairs before is closed: ack it */
         const char *error;  /* for people, no secret: why the newest is not in use; "" where it is */
         const char *username; /* of the pair in use, for the page; "" */
+        bool working;         /* the last dial with the pair in use was good; false without a pair */
 };
 
 /* Told on the loop whenever something in the status changed. */
@@ -46,6 +47,6 @@ void db_swap_offer_login(struct db_swap *s, struct db_login *login, bool again);
 void db_swap_offer_place(struct db_swap *s, struct db_place *place, bool again);
 void db_swap_status(const struct db_swap *s, struct db_swap_status *ret_status); /* borrowed until the next turn of the loop */
 
-/* What db_reader and db_writer use, from their threads, stands in app/db_conn.h and app/db_swap_worker.h. */
+/* What the database threads use stands in app/db_conn.h and app/db_slot.h. */
 
 #endif
