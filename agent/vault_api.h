@@ -48,10 +48,11 @@ void vault_request_done(struct vault_request *r);
 
 enum vault_outcome {
         VAULT_OK,          /* 200, 202, 204 and what this operation needs is there and sane */
-        VAULT_UNREACHABLE, /* no answer: transport, TLS, timeout */
+        VAULT_UNREACHABLE, /* no answer: transport, TLS, timeout. (An answer over 1 MiB is VAULT_MALFORMED, a request that cannot be
+                              sent as it stands VAULT_REFUSED: they concern one path, not Vault.) */
         VAULT_UNAVAILABLE, /* 412, 472, 473, 5xx but 501: try again */
         VAULT_SEALED,      /* 503 with "sealed"; 503 of sys/health; 501 */
-        VAULT_THROTTLED,   /* 429 (of anything but sys/health, where it is a standby: VAULT_OK) */
+        VAULT_THROTTLED,   /* 429 (of anything but sys/health, where it is a standby: VAULT_OK; so is 473 there) */
         VAULT_FORBIDDEN,   /* 403 */
         VAULT_NOT_FOUND,   /* 404 */
         VAULT_REFUSED,     /* 400, 405, 413, other 4xx, 3xx */
@@ -85,12 +86,12 @@ struct vault_reply {
         enum vault_outcome outcome;
         long status;                /* 0: none came */
         int transport_error;        /* -errno, 0 */
-        char *error;                /* new, one line for people, at most 300 bytes, "" without: Vault's first errors entry, or what was malformed; never a value out of data */
+        char *error;                /* new, one line for people, at most 300 bytes, "" only with VAULT_OK: Vault's first errors entry, or what was malformed; never a value out of data */
         enum vault_lease_word lease_word;
         uint64_t retry_after_usec;  /* 0: none */
         uint64_t date_usec;         /* realtime at the server; 0: unknown */
-        char *lease_id;             /* READ, LEASE_RENEW: "" without a lease */
-        uint64_t lease_usec;        /* READ, LEASE_RENEW: lease_duration; LEASE_LOOKUP: ttl (0: dead) */
+        char *lease_id;             /* READ, ISSUE, LEASE_RENEW: "" without a lease */
+        uint64_t lease_usec;        /* READ, ISSUE, LEASE_RENEW: lease_duration; LEASE_LOOKUP: ttl (0: dead) */
         bool renewable;
         char *mount_type;           /* "" where the server does not say */
         bool is_kv2;                /* READ: data was unwrapped */
