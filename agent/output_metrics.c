@@ -1,0 +1,143 @@
+/* agent/output_metrics.c: what the outputs count, what the store shows, and the page with all of the agent's metrics. */
+#include "agent/output_socket.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/parse.h"
+
+#define STATUSES_MAX 16
+
+struct counted {
+        int status;
+        struct metric_series *series;
+};
+
+struct output_metrics {
+        struct store *store;
+        struct metric *requests, *consumers, *version, *expiry, *stale;
+        struct counted counted[ENDPOINTS][STATUSES_MAX]; /* looked up once: each request comes here */
+};
+
+static const char *const endpoint_names[ENDPOINTS] = {
+        [ENDPOINT_SECRET] = "secret",   [ENDPOINT_SECRETS] = "secrets", [ENDPOINT_WATCH] = "watch",
+        [ENDPOINT_ACK] = "ack",         [ENDPOINT_REJECT] = "reject",   [ENDPOINT_HEALTH] = "health",
+        [ENDPOINT_METRICS] = "metrics", [ENDPOINT_STATUS] = "status",   [ENDPOINT_ROTATE] = "rotate",
+        [ENDPOINT_RELOAD] = "reload",   [ENDPOINT_VAULT] = "vault",     [ENDPOINT_NONE] = "none",
+};
+
+static void on_collect(void *arg)
+{
+        struct output_metrics *m = arg;
+
+        if (!m->store)
+                return;
+        metric_set(m->consumers, (double)store_consumers(m->store));
+        for (struct store_secret *s = store_next(m->store, NULL); s; s = store_next(m->store, s)) {
+                const struct store_version *v = store_current(s);
+                uint64_t expires = v ? store_expires_at(v) : USEC_NEVER;
+
+                if (store_last_number(s))
+                        metric_set(m->version, (double)store_last_number(s), store_name(s));
+                if (v)
+                        metric_set(m->stale, v->stale, store_name(s));
+                if (expires != USEC_NEVER)
+                        metric_set(m->expiry, (double)expires / (double)USEC_PER_SEC, store_name(s));
+        }
+}
+
+/**
+ * output_metrics_new() - the outputs' metrics, in the agent's table
+ * @ctx: its metrics and store are borrowed
+ *
+ * Return: new; output_metrics_free() it.
+ */
+struct output_metrics *output_metrics_new(const struct output_context *ctx)
+{
+        struct output_metrics *m = mem_new(sizeof(*m));
+
+        m->store = ctx->store;
+        m->requests = metrics_add(ctx->metrics, METRIC_COUNTER, "leasekeeper_socket_requests_total",
+                                  "Requests answered on the socket and the metrics listener.", "endpoint,code", NULL);
+        m->consumers = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_consumers",
+                                   "Named consumers that hold a version or an open stream.", "", NULL);
+        m->version =
+                metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_version",
+                            "Number of the current version, or of the last one where there is none.", "secret", NULL);
+        m->expiry = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_expiry_timestamp_seconds",
+                                "When the current version ends, as Unix time.", "secret", NULL);
+        m->stale = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_stale",
+                               "1 while the current version is served although a renewal has failed.", "secret", NULL);
+        metrics_on_collect(ctx->metrics, on_collect, m);
+        return m;
+}
+
+/**
+ * output_metrics_free() - the end of the outputs' metrics; the agent's table is not written any more after it
+ * @m: takes NULL
+ *
+ * Return: NULL.
+ */
+struct output_metrics *output_metrics_free(struct output_metrics *m)
+{
+        return mem_free(m);
+}
+
+/**
+ * output_metrics_count() - one more request was answered
+ * @m:        the metrics
+ * @endpoint: which call
+ * @status:   HTTP status
+ */
+void output_metrics_count(struct output_metrics *m, enum socket_endpoint endpoint, int status)
+{
+        struct counted *row = m->counted[endpoint];
+        char code[12];
+
+        for (size_t i = 0; i < STATUSES_MAX; i++) {
+                if (row[i].series && row[i].status != status)
+                        continue;
+                if (!row[i].series) {
+                        snprintf(code, sizeof(code), "%d", status);
+                        row[i].status = status;
+                        row[i].series = metric_series(m->requests, endpoint_names[endpoint], code);
+                }
+                metric_series_inc(row[i].series, 1);
+                return;
+        }
+}
+
+/**
+ * output_metrics_on_change() - what is over is no longer shown
+ * @m:      the metrics
+ * @s:      the secret
+ * @change: what happened to it
+ */
+void output_metrics_on_change(struct output_metrics *m, const struct store_secret *s, enum store_change change)
+{
+        const struct store_version *v = store_current(s);
+
+        if (change == STORE_LOST || (v && store_expires_at(v) == USEC_NEVER))
+                metric_remove(m->expiry, store_name(s));
+        if (change != STORE_LOST)
+                return;
+        metric_remove(m->stale, store_name(s));
+        if (strcmp(store_reason(s), STORE_REMOVED) == 0)
+                metric_remove(m->version, store_name(s));
+}
+
+/**
+ * socket_metrics() - GET /agent/v1/metrics, and /metrics on the TCP listener
+ * @call: dead afterwards
+ */
+void socket_metrics(const struct socket_call *call)
+{
+        cleanup_buf struct buf b = BUF_INIT;
+
+        metrics_write(call->o->ctx.metrics, &b);
+        socket_reply(call, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&b), b.len);
+}
