@@ -9,23 +9,26 @@ import sys
 
 MAX_FUNCTION_LINES = 100
 MAX_FILE_LINES = 700
+MAX_PYTHON_COLUMNS = 135
+MAX_TEST_LINES = 1000  # a list of cases is read case by case
 C_FLOORS = ("common/", "agent/", "app/", "tests/")
 
 # Who may include which library. A new line here is a decision, not a formality: each library stays behind few files.
 LIBRARY_USERS = {
-    "curl/": ["common/http_client*.c"],
+    "curl/": ["common/http_client*.[ch]"],
     "jansson.h": ["common/json.[ch]"],
     "mysql": ["app/db_conn.c"],
-    "openssl/": ["common/*.c", "agent/csr*.c", "agent/cert*.c", "app/tls*.c"],
+    "openssl/": ["common/*.c", "agent/csr*.c", "agent/cert*.c", "app/tls*.c", "app/csrf.c"],
     "systemd/": ["common/sdnotify.c", "agent/policy*.c"],
-    "event2/": ["common/loop.c", "common/http_client*.c", "common/http_server*.c", "common/unixsock.c"],
+    "event2/": ["common/loop.c", "common/http_client*.c", "common/http_server*.c", "common/unixsock.c", "app/tls.c"],
     "cmocka.h": ["tests/*"],
 }
 
-# Headers through which a Vault token can be reached, and who may: nothing behind store.h is among them.
-TOKEN_HEADERS = ["agent/auth*.h", "agent/token*.h", "agent/renewer*.h"]
-TOKEN_USERS = ["agent/auth*.[ch]", "agent/token*.[ch]", "agent/renewer*.[ch]", "agent/agent*.[ch]", "agent/main.c",
-               "agent/engine*.[ch]", "tests/*"]
+# Headers through which the Vault token can be reached, and who may: what logs in, mints and renews, and the way to Vault.
+# The store and all that stands behind it (outputs, socket, status, policy) is not among them.
+TOKEN_HEADERS = ["agent/auth*.h", "agent/token.h", "agent/vault_link.h", "agent/renewer_internal.h"]
+TOKEN_USERS = ["agent/auth*.[ch]", "agent/token.[ch]", "agent/vault_link*.[ch]", "agent/lease.[ch]", "agent/life*.[ch]",
+               "agent/renewer*.[ch]", "agent/agent*.[ch]", "agent/main.c", "tests/*"]
 
 # Written in two halves, so that this file does not break its own rule.
 FORBIDDEN_WORDS = [
@@ -141,7 +144,7 @@ def check_file_length(tree):
     """No source file is longer than MAX_FILE_LINES lines."""
     for name in tree.c + tree.python + tree.shell:
         lines = read(name).count("\n")
-        if lines > MAX_FILE_LINES:
+        if lines > (MAX_TEST_LINES if name.startswith("tests/") else MAX_FILE_LINES):
             yield f"{name}: {lines} lines: which second noun lives here?"
 
 
@@ -202,7 +205,7 @@ def check_shell(tree):
 
 
 def check_python(tree):
-    """The Python files compile, within 120 columns."""
+    """The Python files compile, within MAX_PYTHON_COLUMNS."""
     for name in tree.python:
         text = read(name)
         try:
@@ -210,7 +213,7 @@ def check_python(tree):
         except SyntaxError as e:
             yield f"{name}:{e.lineno}: {e.msg}"
         for number, line in enumerate(text.splitlines(), 1):
-            if len(line) > 120:
+            if len(line) > MAX_PYTHON_COLUMNS:
                 yield f"{name}:{number}: {len(line)} columns"
 
 
