@@ -40,9 +40,9 @@ json_t *json_read(const char *text, size_t len, char *ret_error, size_t error_ca
         if (value)
                 return value;
         /* jansson adds what it had just read: "... near '"password": "hunter2'". */
-        quote = strstr(error.text, " near '");
+        quote = strstr(error.text, " '\\u"); /* jansson: invalid Unicode '\uD800' near ... */
         if (!quote)
-                quote = strstr(error.text, " '\\u");
+                quote = strstr(error.text, " near '");
         if (quote)
                 *quote = '\0';
         if (error_cap && error.line > 0)

@@ -1,0 +1,113 @@
+/* tests/unit/test_sdnotify.c: what common/sdnotify.h promises, told to a service manager of ours. */
+#include "common/sdnotify.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int manager_fd;
+static char heard[4096];
+
+/* An abstract address that the kernel picks: no file to remove. */
+static int start_manager(void **state)
+{
+        struct sockaddr_un addr = {.sun_family = AF_UNIX};
+        socklen_t len = sizeof(addr);
+        char name[sizeof(addr.sun_path) + 1] = "@";
+
+        (void)state;
+        manager_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (manager_fd < 0 || bind(manager_fd, (struct sockaddr *)&addr, sizeof(sa_family_t)) < 0 ||
+            getsockname(manager_fd, (struct sockaddr *)&addr, &len) < 0)
+                return -1;
+        memcpy(name + 1, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
+        return setenv("NOTIFY_SOCKET", name, 1);
+}
+
+static int stop_manager(void **state)
+{
+        (void)state;
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+        unsetenv("WATCHDOG_PID");
+        return close(manager_fd);
+}
+
+static const char *hear(void)
+{
+        ssize_t n = recv(manager_fd, heard, sizeof(heard) - 1, 0);
+
+        heard[n > 0 ? n : 0] = '\0';
+        return heard;
+}
+
+static void manager_hears_each_state(void **state)
+{
+        uint64_t usec = 0;
+
+        (void)state;
+        sdnotify_ready(NULL);
+        assert_string_equal(hear(), "READY=1");
+        sdnotify_ready("serving 3 secrets");
+        assert_string_equal(hear(), "STATUS=serving 3 secrets");
+        assert_string_equal(hear(), "READY=1");
+        sdnotify_stopping();
+        assert_string_equal(hear(), "STOPPING=1");
+        sdnotify_watchdog();
+        assert_string_equal(hear(), "WATCHDOG=1");
+        sdnotify_extend_timeout(30000000);
+        assert_string_equal(hear(), "EXTEND_TIMEOUT_USEC=30000000");
+        sdnotify_reloading();
+        assert_int_equal(sscanf(hear(), "RELOADING=1\nMONOTONIC_USEC=%lu", &usec), 1);
+        assert_true(usec > 0);
+        assert_string_equal(hear(), "");
+}
+
+/* A line break in a reason from outside must not become an assignment of its own. */
+static void status_is_one_line(void **state)
+{
+        (void)state;
+        sdnotify_status("waiting for %s\nREADY=1", "db");
+        assert_string_equal(hear(), "STATUS=waiting for db READY=1");
+}
+
+static void watchdog_is_what_the_manager_wants(void **state)
+{
+        (void)state;
+        assert_int_equal(sdnotify_watchdog_usec(), 0);
+        setenv("WATCHDOG_USEC", "20000000", 1);
+        assert_int_equal(sdnotify_watchdog_usec(), 20000000);
+        setenv("WATCHDOG_PID", "1", 1); /* meant for another process */
+        assert_int_equal(sdnotify_watchdog_usec(), 0);
+}
+
+static void no_manager_is_fine(void **state)
+{
+        (void)state;
+        unsetenv("NOTIFY_SOCKET");
+        sdnotify_ready("nobody listens");
+        assert_string_equal(hear(), "");
+}
+
+#define MANAGED(test) cmocka_unit_test_setup_teardown(test, start_manager, stop_manager)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                MANAGED(manager_hears_each_state),
+                MANAGED(status_is_one_line),
+                MANAGED(watchdog_is_what_the_manager_wants),
+                MANAGED(no_manager_is_fine),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
