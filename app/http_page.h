@@ -1,0 +1,12 @@
+/* app/http_page.h: the page for people: GET /, POST /notes, and its stylesheet and icon. */
+#ifndef APP_HTTP_PAGE_H
+#define APP_HTTP_PAGE_H
+
+struct exchange;
+
+void http_page_get(struct exchange *x);
+void http_page_post(struct exchange *x);
+void http_page_style(struct exchange *x);
+void http_page_icon(struct exchange *x);
+
+#endif
