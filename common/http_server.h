@@ -24,19 +24,21 @@ struct secret;
 struct sockaddr;
 
 struct http_limits {
-        size_t target_max;     /* bytes of the request target: 414 */
-        size_t head_max;       /* bytes of request line and header fields: 431 */
-        size_t body_max;       /* bytes: 413 */
-        unsigned conns_max;    /* all listeners together */
-        bool evict_idle;       /* at conns_max the longest idle connection goes; otherwise the new one is refused */
-        uint64_t receive_usec; /* head and body, from accept or from the request's first byte (TLS handshake included) */
+        size_t target_max;  /* bytes of the request target: 414 */
+        size_t head_max;    /* bytes of request line and header fields: 431 */
+        size_t body_max;    /* bytes: 413 */
+        unsigned conns_max; /* all listeners together */
+        bool evict_idle;    /* at conns_max the longest idle connection goes; otherwise the new one is refused */
+        uint64_t
+                receive_usec; /* head and body, from accept or from the request's first byte (TLS handshake included) */
         uint64_t request_usec; /* the whole request, until its answer is handed to the kernel; streams are free of it */
         uint64_t idle_usec;    /* between requests */
         size_t unsent_max;     /* a peer for which more waits to be sent (streams) is closed */
 };
 
 struct http_handler {
-        /* A connection was made. Return: 0 to take it, else an HTTP status (503) that is sent before it is closed. May be NULL. */
+        /* A connection was made. Return: 0 to take it, else an HTTP status (503) that is sent before it is closed (then there is
+         * no on_close for it). May be NULL. */
         int (*on_accept)(struct http_conn *conn, void *arg);
         /* A whole request is there. Answer now or later: http_reply*() or http_stream_begin(), exactly once. */
         void (*on_request)(struct http_request *req, void *arg);
@@ -47,14 +49,19 @@ struct http_handler {
         void (*on_close)(struct http_conn *conn, void *arg);
 };
 
-struct http_server *http_server_new(struct loop *loop, const struct http_limits *limits, const struct http_handler *handler, void *arg);
-struct http_server *http_server_free(struct http_server *s); /* closes all; no callback but on_close and on_gone is called any more */
+struct http_server *http_server_new(struct loop *loop, const struct http_limits *limits,
+                                    const struct http_handler *handler, void *arg);
+struct http_server *http_server_free(
+        struct http_server *s); /* closes all; no callback but on_close and on_gone is called any more */
 
 /* Steals fd (listening, non-blocking is set here). is_unix: peers are looked up (unixsock_peer) and refused where that fails. */
 void http_server_add_listener(struct http_server *s, int fd, bool is_unix);
-/* TLS: wrap() makes the bufferevent of one accepted connection (steals fd); NULL closes it (no certificate yet). */
+/* TLS: wrap() makes the bufferevent of one accepted connection (steals fd); where it returns NULL (no certificate yet) the
+ * server closes fd itself. */
 typedef struct bufferevent *(*http_wrap_fn)(struct event_base *base, int fd, void *arg);
 void http_server_add_tls_listener(struct http_server *s, int fd, http_wrap_fn wrap, void *arg);
+/* fn says good-bye (close_notify) on a TLS connection that ends in good order, before the server frees it. */
+void http_server_set_tls_bye(struct http_server *s, void (*fn)(struct bufferevent *bev, void *arg), void *arg);
 /* Binds and listens on ADDRESS, "127.0.0.1:5000" or "[::1]:5000"; port 0 takes a free one. -errno; ret_error (new) says what to do. */
 int http_listen_tcp(const char *address, int backlog, int *ret_fd, char **ret_error);
 
@@ -65,18 +72,20 @@ unsigned http_server_conns(const struct http_server *s);
 /* --- a connection --- */
 const struct peer *http_conn_peer(const struct http_conn *c); /* borrowed; NULL on TCP */
 bool http_conn_is_tls(const struct http_conn *c);
-void *http_conn_data(const struct http_conn *c);              /* what the handler hung on it */
+void *http_conn_data(const struct http_conn *c); /* what the handler hung on it */
 void http_conn_set_data(struct http_conn *c, void *data);
-void http_conn_close(struct http_conn *c);                    /* soon, unsent bytes dropped; open requests get on_gone */
+void http_conn_close(struct http_conn *c); /* soon, unsent bytes dropped; open requests get on_gone */
 typedef void (*http_conn_fn)(struct http_conn *c, void *arg);
 void http_server_each_conn(struct http_server *s, http_conn_fn fn, void *arg); /* fn may close */
 
 /* --- a request: borrowed from on_request until it is answered or on_gone --- */
 struct http_conn *http_request_conn(const struct http_request *r);
-const char *http_request_method(const struct http_request *r);  /* "GET" ...: as sent, a token */
-const char *http_request_path(const struct http_request *r);    /* as sent, percent-encoded, starts with "/"; without the query */
-const char *http_request_query(const struct http_request *r);   /* as sent; "" where there is none */
-const char *http_request_header(const struct http_request *r, const char *name); /* borrowed; several values joined by ", "; NULL */
+const char *http_request_method(const struct http_request *r); /* "GET" ...: as sent, a token */
+const char *http_request_path(
+        const struct http_request *r); /* as sent, percent-encoded, starts with "/"; without the query */
+const char *http_request_query(const struct http_request *r); /* as sent; "" where there is none */
+const char *http_request_header(const struct http_request *r,
+                                const char *name); /* borrowed; several values joined by ", "; NULL */
 const char *http_request_body(const struct http_request *r, size_t *ret_len);
 bool http_request_has_length(const struct http_request *r);     /* was there a Content-Length or chunked body at all? */
 uint64_t http_request_start_usec(const struct http_request *r); /* CLOCK_MONOTONIC at its first byte */
@@ -86,13 +95,17 @@ char *http_request_param(const struct http_request *r, const char *name, unsigne
 void http_request_on_gone(struct http_request *r, void (*fn)(struct http_request *r, void *arg), void *arg);
 
 /* --- the answer --- */
-void http_reply_header(struct http_request *r, const char *name, const char *value); /* copied; before http_reply*(). CR and LF are refused */
-void http_reply_close(struct http_request *r);                  /* say "Connection: close" and close after this answer */
-void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len); /* copied. HEAD: the body is left out */
-void http_reply_secret(struct http_request *r, int status, const char *type, const struct secret *body); /* and wiped after sending */
+void http_reply_header(struct http_request *r, const char *name,
+                       const char *value);     /* copied; before http_reply*(). CR and LF are refused */
+void http_reply_close(struct http_request *r); /* say "Connection: close" and close after this answer */
+void http_reply(struct http_request *r, int status, const char *type, const void *body,
+                size_t len); /* copied. HEAD: the body is left out */
+void http_reply_secret(struct http_request *r, int status, const char *type,
+                       const struct secret *body); /* and wiped after sending */
 /* An answer without end, chunked (RFC 9112 7.1); then http_stream_write() until http_stream_end() or on_gone. */
 void http_stream_begin(struct http_request *r, int status, const char *type);
-void http_stream_write(struct http_request *r, const void *bytes, size_t len); /* over unsent_max: closed soon, on_gone is called */
+void http_stream_write(struct http_request *r, const void *bytes,
+                       size_t len); /* over unsent_max: closed soon, on_gone is called */
 void http_stream_end(struct http_request *r);
 size_t http_stream_unsent(const struct http_request *r);
 const char *http_status_text(int status);

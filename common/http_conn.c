@@ -1,0 +1,593 @@
+/* common/http_conn.c: the life of one HTTP connection: states, deadlines, the way from bytes to a request. */
+#include "common/http_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/secret.h"
+#include "common/unixsock.h"
+
+#define IN_FIRST      ((size_t)2048)
+#define IN_KEEP       ((size_t)16 << 10) /* a larger buffer is not kept between requests */
+#define LINGER_USEC   USEC_PER_SEC
+#define LINGER_MAX    ((size_t)64 << 10)
+#define LINGERING_MAX 256          /* connections on their way out; the oldest goes before its time */
+#define DRAIN_USEC    USEC_PER_SEC /* for a connection whose first request may be on its way */
+#define STEPS_MAX     64           /* heads and bodies of one connection before others get their turn */
+
+/* --- states and deadlines --- */
+
+static uint64_t after(uint64_t now, uint64_t usec)
+{
+        return usec < USEC_NEVER - now ? now + usec : USEC_NEVER;
+}
+
+static struct conn_list *list_of(struct http_conn *c, enum conn_state state)
+{
+        struct http_server *s = c->server;
+
+        switch (state) {
+        case CONN_IDLE: return &s->idle;
+        case CONN_HEAD:
+        case CONN_BODY: return &s->receiving;
+        case CONN_BUSY:
+        case CONN_STREAM:
+        case CONN_FLUSH: return &s->busy;
+        case CONN_LINGER: return &s->lingering;
+        case CONN_DOOMED: return &s->doomed;
+        }
+        return NULL;
+}
+
+static bool counts(const struct http_conn *c, const struct conn_list *list)
+{
+        return list && list != &c->server->lingering && list != &c->server->doomed;
+}
+
+static void enter_list(struct http_conn *c, struct conn_list *list)
+{
+        struct http_server *s = c->server;
+
+        if (c->list == list)
+                return;
+        s->lingering_len -= c->list == &s->lingering;
+        s->lingering_len += list == &s->lingering;
+        if (counts(c, c->list))
+                s->conns--;
+        if (counts(c, list))
+                s->conns++;
+        if (c->list)
+                TAILQ_REMOVE(c->list, c, link);
+        if (list)
+                TAILQ_INSERT_TAIL(list, c, link);
+        c->list = list;
+        if (s->draining)
+                server_run_later(s); /* it may have been the last */
+        if (s->lingering_len > LINGERING_MAX)
+                conn_doom(TAILQ_FIRST(&s->lingering), "too many are on their way out");
+}
+
+/*
+ * The one timer of a connection is only ever moved to an earlier time here; when it fires too early, on_timer() arms it for the
+ * real deadline. A connection under load therefore touches neither the heap nor the kernel's timer.
+ */
+static void set_deadline(struct http_conn *c, uint64_t usec)
+{
+        c->deadline_usec = usec;
+        if (usec < loop_timer_due(c->timer))
+                loop_timer_at(c->timer, usec);
+}
+
+static uint64_t deadline_of(const struct http_conn *c, enum conn_state state)
+{
+        const struct http_limits *l = &c->server->limits;
+
+        switch (state) {
+        case CONN_IDLE: return after(clock_boottime_usec(), c->fresh ? l->receive_usec : l->idle_usec);
+        case CONN_HEAD:
+        case CONN_BODY: return c->fresh ? c->deadline_usec : after(c->request_usec, l->receive_usec);
+        case CONN_BUSY:
+        case CONN_FLUSH: return after(c->request_usec, l->request_usec);
+        case CONN_LINGER: return after(clock_boottime_usec(), LINGER_USEC);
+        case CONN_STREAM:
+        case CONN_DOOMED: return USEC_NEVER;
+        }
+        return USEC_NEVER;
+}
+
+void conn_set_state(struct http_conn *c, enum conn_state state)
+{
+        if (c->state == CONN_DOOMED)
+                return;
+        set_deadline(c, deadline_of(c, state));
+        c->state = state;
+        enter_list(c, list_of(c, state));
+}
+
+static void on_timer(void *arg)
+{
+        struct http_conn *c = arg;
+
+        if (clock_boottime_usec() < c->deadline_usec) {
+                loop_timer_at(c->timer, c->deadline_usec);
+                return;
+        }
+        switch (c->state) {
+        case CONN_IDLE: conn_doom(c, "idle for too long"); break;
+        case CONN_HEAD:
+        case CONN_BODY: conn_refuse(c, 408, "the request took too long to arrive"); break;
+        case CONN_BUSY: conn_refuse(c, 503, "the request took too long to answer"); break;
+        case CONN_FLUSH: conn_doom(c, "the answer was not read in time"); break;
+        default: conn_doom(c, "lingered long enough"); break;
+        }
+}
+
+/* --- birth and death --- */
+
+struct http_conn *conn_new(struct http_server *s, int fd, struct bufferevent *tls, struct peer *peer)
+{
+        struct http_conn *c = mem_new(sizeof(*c));
+
+        c->server = s;
+        c->fd = fd;
+        c->tls = tls;
+        c->peer = peer;
+        c->fresh = true;
+        c->timer = loop_timer_new(s->loop, on_timer, c);
+        c->state = CONN_IDLE;
+        conn_set_state(c, CONN_IDLE);
+        return c;
+}
+
+void conn_start(struct http_conn *c)
+{
+        c->accepted = true;
+        if (c->state != CONN_DOOMED) /* by on_accept */
+                io_open(c);
+}
+
+static void drop_input(struct http_conn *c)
+{
+        if (c->in.bytes)
+                secret_wipe(c->in.bytes, c->in.cap); /* a client may have sent a token where none was asked for */
+        mem_free(c->in.bytes);
+        c->in = (struct conn_in){0};
+}
+
+static void tell_gone(struct http_conn *c)
+{
+        struct http_request *r = &c->request;
+
+        if (!r->open)
+                return;
+        r->open = false;
+        if (r->on_gone)
+                r->on_gone(r, r->on_gone_arg);
+        request_reset(r);
+}
+
+void conn_free(struct http_conn *c)
+{
+        struct http_server *s = c->server;
+
+        c->state = CONN_DOOMED; /* whatever the callbacks below still say to it is ignored */
+        tell_gone(c);
+        if (c->accepted && s->handler.on_close)
+                s->handler.on_close(c, s->arg);
+        enter_list(c, NULL);
+        if (c->is_ready)
+                TAILQ_REMOVE(&s->ready, c, ready_link);
+        io_close(c);
+        loop_timer_free(c->timer);
+        request_reset(&c->request);
+        buf_done(&c->request.extra);
+        drop_input(c);
+        if (c->peer)
+                peer_done(c->peer);
+        mem_free(c->peer);
+        mem_free(c);
+}
+
+void conn_doom(struct http_conn *c, const char *why)
+{
+        if (c->state == CONN_DOOMED)
+                return;
+        if (log_enabled(LOG_LEVEL_DEBUG))
+                log_debug("http: connection closed: %s", why);
+        conn_set_state(c, CONN_DOOMED);
+        if (c->watch)
+                io_want_read(c, false);
+        loop_timer_cancel(c->timer);
+        server_run_later(c->server);
+}
+
+/* --- closing after an answer --- */
+
+static void close_orderly(struct http_conn *c)
+{
+        if (c->eof || !c->linger) {
+                conn_doom(c, "its last request is answered");
+                return;
+        }
+        io_shut(c);
+        conn_set_state(c, CONN_LINGER);
+        io_want_read(c, true);
+}
+
+void conn_refuse(struct http_conn *c, int status, const char *detail)
+{
+        const struct http_handler *h = &c->server->handler;
+        const char *type = "text/plain; charset=utf-8";
+        cleanup_free char *body = NULL;
+
+        if (c->state == CONN_DOOMED)
+                return;
+        if (log_enabled(LOG_LEVEL_DEBUG))
+                log_debug("http: request refused: %d %s", status, detail);
+        tell_gone(c);
+        request_reset(&c->request);
+        if (status == 503)
+                buf_str(&c->request.extra, "Retry-After: 1\r\n");
+        if (h->refusal)
+                body = h->refusal(status, detail, &type, c->server->arg);
+        if (!body)
+                body = mem_printf("%s\n", detail);
+        c->linger = true;
+        c->request.close = true;
+        c->request_usec = clock_boottime_usec();
+        reply_write(c, status, type, body, strlen(body), true);
+        conn_answered(c);
+}
+
+static bool ends_here(const struct http_conn *c)
+{
+        return c->request.close || !c->request.head.keep_alive || c->eof || c->server->draining;
+}
+
+static void go_on_later(struct http_conn *c)
+{
+        if (c->is_ready)
+                return;
+        c->is_ready = true;
+        TAILQ_INSERT_TAIL(&c->server->ready, c, ready_link);
+        server_run_later(c->server);
+}
+
+static void next_request(struct http_conn *c)
+{
+        struct http_request *r = &c->request;
+        bool last = ends_here(c);
+
+        /* Who closes while the peer may be sending must not do it with bytes unread: the reset could overtake the answer. */
+        if (last && (r->close || c->server->draining || c->in.end - c->in.start > r->total_len))
+                c->linger = true;
+        c->in.start += r->total_len;
+        if (c->in.start >= c->in.end) {
+                c->in.start = c->in.end = 0;
+                if (c->in.cap > IN_KEEP)
+                        drop_input(c);
+        }
+        request_reset(r);
+        c->scan_pos = 0;
+        c->fresh = c->skipped_crlf = c->said_continue = false;
+        if (last) {
+                close_orderly(c);
+                return;
+        }
+        conn_set_state(c, CONN_IDLE);
+        io_want_read(c, true);
+        if (!c->in_advance && (c->in.end > c->in.start || c->tls))
+                go_on_later(c);
+}
+
+void conn_answered(struct http_conn *c)
+{
+        c->request.open = false;
+        if (c->state == CONN_DOOMED)
+                return;
+        if (io_unsent(c) == 0) {
+                next_request(c);
+                return;
+        }
+        conn_set_state(c, CONN_FLUSH);
+        io_want_read(c, false);
+}
+
+void conn_on_sent(struct http_conn *c)
+{
+        if (c->state == CONN_FLUSH && io_unsent(c) == 0)
+                next_request(c);
+}
+
+/* --- receiving --- */
+
+static void make_room(struct http_conn *c)
+{
+        struct conn_in *in = &c->in;
+        size_t most = c->server->limits.head_max + c->server->limits.body_max + IN_FIRST;
+        size_t cap;
+        char *bytes;
+
+        if (in->start > 0) { /* offsets count from start: nobody holds a pointer while we receive */
+                memmove(in->bytes, in->bytes + in->start, in->end - in->start);
+                in->end -= in->start;
+                in->start = 0;
+        }
+        if (in->end < in->cap)
+                return;
+        cap = in->cap ? in->cap * 2 : IN_FIRST;
+        if (cap > most)
+                cap = in->cap < most ? most : in->cap + IN_FIRST;
+        bytes = mem_new(cap);
+        if (in->bytes) {
+                memcpy(bytes, in->bytes, in->end);
+                secret_wipe(in->bytes, in->cap);
+                mem_free(in->bytes);
+        }
+        in->bytes = bytes;
+        in->cap = cap;
+}
+
+/* Return: how many bytes came; 0 or less: none, and an end was dealt with. */
+static ssize_t fill(struct http_conn *c)
+{
+        ssize_t n;
+
+        if (c->in.end == c->in.cap)
+                make_room(c);
+        n = io_read(c, c->in.bytes + c->in.end, c->in.cap - c->in.end);
+        if (n > 0) {
+                c->in.end += (size_t)n;
+        } else if (n == 0) {
+                c->eof = true;
+                conn_doom(c, c->state == CONN_IDLE ? "the peer closed it" : "the peer closed it amid a request");
+        } else if (n != -EAGAIN) {
+                conn_doom(c, "receiving failed");
+        }
+        return n;
+}
+
+static void begin_request(struct http_conn *c)
+{
+        if (c->state != CONN_IDLE)
+                return;
+        c->request.start_usec = clock_monotonic_usec();
+        c->request_usec = clock_boottime_usec();
+        conn_set_state(c, CONN_HEAD);
+}
+
+/* RFC 9112 2.2: one empty line before the request line is let pass: old clients end a body with it. */
+static bool skip_empty_line(struct http_conn *c)
+{
+        const char *p = c->in.bytes + c->in.start;
+
+        if (*p != '\r' || c->skipped_crlf)
+                return true;
+        if (c->in.end - c->in.start < 2)
+                return false;
+        if (p[1] != '\n')
+                return true;
+        c->in.start += 2;
+        c->skipped_crlf = true;
+        return c->in.end > c->in.start;
+}
+
+/* Method, path, query and fields become strings where they lie: what stood behind each is parsed and not needed any more. */
+static void end_strings(char *bytes, const struct http_head *h)
+{
+        bytes[h->method.off + h->method.len] = '\0';
+        bytes[h->path.off + h->path.len] = '\0';
+        bytes[h->query.off + h->query.len] = '\0';
+        for (unsigned i = 0; i < h->fields_len; i++) {
+                bytes[h->fields[i].name.off + h->fields[i].name.len] = '\0';
+                bytes[h->fields[i].value.off + h->fields[i].value.len] = '\0';
+        }
+}
+
+static enum http_scan read_head(struct http_conn *c, struct http_fault *fault)
+{
+        const struct http_limits *l = &c->server->limits;
+        struct http_request *r = &c->request;
+        enum http_scan got;
+
+        if (!skip_empty_line(c))
+                return HTTP_SCAN_MORE;
+        got = http_scan_head(c->in.bytes + c->in.start, c->in.end - c->in.start, l->target_max, l->head_max,
+                             &c->scan_pos, &r->head_len, fault);
+        if (got != HTTP_SCAN_WHOLE)
+                return got;
+        if (!http_parse_head(c->in.bytes + c->in.start, r->head_len, &r->head, fault))
+                return HTTP_SCAN_REFUSED;
+        if (r->head.target.len > l->target_max) {
+                *fault = (struct http_fault){414, "the request target is too long"};
+                return HTTP_SCAN_REFUSED;
+        }
+        if (r->head.length > l->body_max) {
+                *fault = (struct http_fault){413, "the request's body is too large"};
+                return HTTP_SCAN_REFUSED;
+        }
+        end_strings(c->in.bytes + c->in.start, &r->head);
+        r->body_len = 0;
+        r->total_len = r->head_len;
+        c->chunked = (struct http_chunked){0};
+        conn_set_state(c, CONN_BODY);
+        return HTTP_SCAN_WHOLE;
+}
+
+/* The decoded body grows right behind the head; what is not decoded yet follows it. */
+static enum http_scan read_chunks(struct http_conn *c, struct http_fault *fault)
+{
+        struct http_request *r = &c->request;
+        char *body = c->in.bytes + c->in.start + r->head_len, *end = c->in.bytes + c->in.end;
+        char *out = body + r->body_len;
+        size_t used, made;
+        enum http_scan got = http_chunked_feed(&c->chunked, out, (size_t)(end - out), out,
+                                               c->server->limits.body_max - r->body_len, &used, &made, fault);
+
+        if (got == HTTP_SCAN_REFUSED)
+                return got;
+        memmove(out + made, out + used, (size_t)(end - out) - used);
+        c->in.end -= used - made;
+        r->body_len += made;
+        r->total_len = r->head_len + r->body_len;
+        return got;
+}
+
+static void say_continue(struct http_conn *c)
+{
+        static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+        if (!c->request.head.expect_continue || c->said_continue)
+                return;
+        c->said_continue = true;
+        io_write(c, &(struct iovec){(void *)(uintptr_t)text, sizeof(text) - 1}, 1);
+}
+
+static enum http_scan read_body(struct http_conn *c, struct http_fault *fault)
+{
+        struct http_request *r = &c->request;
+        size_t have = c->in.end - c->in.start - r->head_len;
+        enum http_scan got;
+
+        if (r->head.chunked) {
+                got = read_chunks(c, fault);
+        } else {
+                r->body_len = (size_t)r->head.length;
+                r->total_len = r->head_len + r->body_len;
+                got = have < r->body_len ? HTTP_SCAN_MORE : HTTP_SCAN_WHOLE;
+        }
+        if (got == HTTP_SCAN_MORE && have == 0) /* RFC 9110 10.1.1: not where the body has begun to come already */
+                say_continue(c);
+        return got;
+}
+
+static void hand_over(struct http_conn *c)
+{
+        struct http_server *s = c->server;
+        struct http_request *r = &c->request;
+        const char *method = c->in.bytes + c->in.start + r->head.method.off;
+
+        r->bodiless = strcmp(method, "HEAD") == 0;
+        r->raw_stream = r->head.minor == 0;
+        r->open = true;
+        conn_set_state(c, CONN_BUSY);
+        s->handler.on_request(r, s->arg);
+}
+
+static bool is_receiving(const struct http_conn *c)
+{
+        return c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+}
+
+/* One step with what there is. Return: false where more must come first. */
+static bool advance_once(struct http_conn *c)
+{
+        struct http_fault fault = {0};
+        enum http_scan got;
+
+        if (c->state == CONN_BODY) {
+                got = read_body(c, &fault);
+                if (got == HTTP_SCAN_WHOLE)
+                        hand_over(c);
+        } else {
+                if (c->in.start == c->in.end)
+                        return false;
+                begin_request(c);
+                got = read_head(c, &fault);
+        }
+        if (got == HTTP_SCAN_REFUSED)
+                conn_refuse(c, fault.status, fault.detail);
+        return got != HTTP_SCAN_MORE;
+}
+
+void conn_advance(struct http_conn *c)
+{
+        unsigned steps = 0;
+
+        c->in_advance = true;
+        while (is_receiving(c) && steps < STEPS_MAX) {
+                if (advance_once(c))
+                        steps++;
+                else if (!c->tls || fill(c) <= 0)
+                        break;
+        }
+        c->in_advance = false;
+        if (is_receiving(c) && steps == STEPS_MAX)
+                go_on_later(c);
+}
+
+/* While the handler has the request: what a client pipelines stays where it is, and an end is noticed. */
+static void watch_peer(struct http_conn *c)
+{
+        int r = io_peek(c);
+
+        if (r == -EAGAIN)
+                return;
+        if (r < 0) {
+                conn_doom(c, "the peer went away");
+                return;
+        }
+        io_want_read(c, false);
+        if (r > 0)
+                return;
+        c->eof = true; /* a half-closed peer (shutdown(2) after the request) still gets its answer, but no stream */
+        if (c->state == CONN_STREAM)
+                conn_doom(c, "the peer closed it");
+}
+
+static void drop_lingering(struct http_conn *c)
+{
+        char dropped[4096];
+        ssize_t n;
+
+        do {
+                n = io_read(c, dropped, sizeof(dropped));
+                if (n > 0)
+                        c->lingered_len += (size_t)n;
+        } while (n > 0 && c->lingered_len < LINGER_MAX);
+        if (n != -EAGAIN)
+                conn_doom(c, n == 0 ? "the peer closed it too" : "lingered long enough");
+}
+
+void conn_on_readable(struct http_conn *c)
+{
+        switch (c->state) {
+        case CONN_IDLE:
+        case CONN_HEAD:
+        case CONN_BODY:
+                if (fill(c) > 0)
+                        conn_advance(c);
+                break;
+        case CONN_BUSY:
+        case CONN_STREAM: watch_peer(c); break;
+        case CONN_FLUSH:
+                if (c->tls_broken)
+                        conn_doom(c, "the peer went away");
+                break;
+        case CONN_LINGER: drop_lingering(c); break;
+        case CONN_DOOMED: break;
+        }
+}
+
+void conn_drain(struct http_conn *c)
+{
+        if (c->state == CONN_STREAM) {
+                tell_gone(c);
+                reply_end_stream(c);
+                return;
+        }
+        if (c->state != CONN_IDLE)
+                return;      /* closes after its answer */
+        conn_on_readable(c); /* a request that is here already is still answered */
+        if (c->state != CONN_IDLE)
+                return;
+        if (c->fresh)
+                set_deadline(c, after(clock_boottime_usec(), DRAIN_USEC));
+        else
+                conn_doom(c, "the server drains");
+}
