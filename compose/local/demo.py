@@ -1,4 +1,4 @@
-"""make demo: the whole chain on this machine, real in every link, until Ctrl-C; and the commands against the running one.
+"""make demo: the whole chain on this machine, real in every link, until Ctrl-C; and the commands against it.
 
 demo.py               starts everything, prints the URLs, follows what happens. DEMO_SECONDS=N ends by itself and fails
                       on any failed request; DEMO_PORT and DEMO_TLS_PORT move the two ports.

@@ -303,8 +303,8 @@ def main():
     parser.add_argument("--connection", default="tcp(127.0.0.1:3306)", help="the database, as OpenBao dials it")
     parser.add_argument("--dbinfo", required=True, help='JSON for the app: {"host", "port", "database", ...}')
     parser.add_argument("--schema", required=True, help="app/schema.sql")
-    parser.add_argument("--sql-command", default="mariadb --no-auto-rehash", help="a command that runs the SQL statements"
-                        " on its input as the database's administrator")
+    parser.add_argument("--sql-command", default="mariadb --no-auto-rehash", help="a command that runs the SQL on its input"
+                        " as the database's administrator")
     parser.add_argument("--no-quota", action="store_true")
     args = parser.parse_args()
 
