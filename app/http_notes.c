@@ -188,7 +188,7 @@ static bool is_json_type(const char *type)
         return strcasecmp(type, "utf-8") == 0 || strcasecmp(type, "\"utf-8\"") == 0;
 }
 
-/* Head first, then the JSON, then what it says: each has its own status. Return: 0, or the status with *ret_fault (new). */
+/* Head first, then the JSON, then what it says. Return: 0, or the status with *ret_fault (new). */
 static int read_add(struct exchange *x, json_t **ret_body, char **ret_fault)
 {
         struct http_request *req = exchange_request(x);
@@ -221,23 +221,23 @@ static int read_add(struct exchange *x, json_t **ret_body, char **ret_fault)
         }
         if (!json_is_object(*ret_body)) {
                 *ret_fault = mem_strdup("The body must be an object with the member \"text\".");
-                return 422;
+                return 400;
         }
         json_object_foreach (*ret_body, member, value) {
                 if (strcmp(member, "text") != 0) {
                         *ret_fault =
                                 mem_strdup("The body has a member that is not known here; \"text\" is the only one.");
-                        return 422;
+                        return 400;
                 }
         }
         text = json_str(*ret_body, "text");
         if (!text) {
                 *ret_fault = mem_strdup("The body must have the member \"text\", a string.");
-                return 422;
+                return 400;
         }
         fault = http_notes_text_fault(text, json_string_length(json_object_get(*ret_body, "text")));
         *ret_fault = mem_strdup(fault);
-        return fault ? 422 : 0;
+        return fault ? 400 : 0;
 }
 
 /**

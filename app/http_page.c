@@ -285,7 +285,7 @@ static void take_form(struct exchange *x, struct form *f)
         }
         fault = http_notes_text_fault(p->typed ? p->typed : "", p->typed_len);
         if (fault) {
-                set_fault(p, 422, fault);
+                set_fault(p, 400, fault);
                 show(x);
                 return;
         }

@@ -188,6 +188,7 @@ static void set_up(struct app *a)
         a->notes = notes_new(a->loop, rotation_db(a->rotation), a->metrics, &notes_config);
         services = (struct services){a->loop, a->notes, a->rotation, a->metrics, a->csrf, a->stats};
         a->front = front_new(&services, a->config.conns_max);
+        http_server_set_tls_bye(front_server(a->front), tls_bye, NULL);
         a->on_hup = loop_signal_new(a->loop, SIGHUP, on_hup, a);
         a->on_term = loop_signal_new(a->loop, SIGTERM, on_term, a);
         a->on_int = loop_signal_new(a->loop, SIGINT, on_term, a);

@@ -73,24 +73,27 @@ static struct held *find(struct rotation *r, const char *name)
 
 static void now_in_use(struct rotation *r, struct held *h, uint64_t version)
 {
-        if (h->in_use != version) {
-                log_info("%s: version %llu is in use", h->name, (unsigned long long)version);
+        if (h->in_use != version)
                 metric_inc(r->swaps, 1, h->name, "ok");
-        }
         h->in_use = version;
         metric_set(r->versions, (double)version, h->name);
 }
 
-/* A version that does not come into use is counted and logged once, however often its state is told. */
+/* A version that does not come into use is counted once, however often its state is told. */
 static void not_in_use(struct rotation *r, struct held *h, const char *outcome, const char *why)
 {
-        if (h->failed != h->version || strcmp(h->problem, why) != 0)
-                log_warn("%s: version %llu is not in use: %s; keeping version %llu", h->name,
-                         (unsigned long long)h->version, why, (unsigned long long)h->in_use);
         if (h->failed != h->version)
                 metric_inc(r->swaps, 1, h->name, outcome);
         h->failed = h->version;
         set_text(&h->problem, why);
+}
+
+/* Its content is wrong: nothing was tried, so nobody else logs it. */
+static void invalid(struct rotation *r, struct held *h, const char *why)
+{
+        log_warn("%s: version %llu cannot be used: %s; keeping version %llu", h->name, (unsigned long long)h->version,
+                 why, (unsigned long long)h->in_use);
+        not_in_use(r, h, "invalid", why);
 }
 
 static void acknowledge(struct rotation *r, struct held *h)
@@ -124,6 +127,13 @@ static void follow_denial(struct rotation *r, const struct db_swap_status *s)
                 reject(r);
 }
 
+/* "" while it is still being proved. What the database said is logged by those who asked it. */
+static void fail_half(struct rotation *r, struct held *h, const char *outcome, const char *error)
+{
+        if (error[0])
+                not_in_use(r, h, outcome, error);
+}
+
 /* One half of the pair: what is in use, and why the newest that was offered is not. */
 static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uint64_t offered, const char *outcome,
                         const struct db_swap_status *s)
@@ -137,8 +147,10 @@ static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uin
                 return;
         if (in_use == h->version)
                 set_text(&h->problem, "");
-        else if (s->error && s->error[0])
-                not_in_use(r, h, outcome, s->error);
+        else if (s->login_denied || in_use != 0)
+                fail_half(r, h, outcome, s->error);
+        else /* the first pair: it waits for its other half, or is dialled again and again */
+                set_text(&h->problem, s->error);
 }
 
 static void on_db_change(const struct db_swap_status *s, void *arg)
@@ -159,7 +171,7 @@ static void offer_login(struct rotation *r, struct held *h, const struct credent
         struct db_login login;
 
         if (db_secret_login(v->data, v->version, &login, &error) < 0)
-                not_in_use(r, h, "invalid", error);
+                invalid(r, h, error);
         else
                 db_swap_offer_login(r->db, &login, v->again);
 }
@@ -170,7 +182,7 @@ static void offer_place(struct rotation *r, struct held *h, const struct credent
         struct db_place place;
 
         if (db_secret_place(v->data, v->version, &place, &error) < 0)
-                not_in_use(r, h, "invalid", error);
+                invalid(r, h, error);
         else
                 db_swap_offer_place(r->db, &place, v->again);
 }
@@ -180,11 +192,12 @@ static void swap_certificate(struct rotation *r, struct held *h, const struct cr
         cleanup_free char *error = NULL;
 
         if (tls_swap(r->tls, v->data, &error) < 0) {
-                not_in_use(r, h, "invalid", error);
+                invalid(r, h, error);
                 return;
         }
         metric_set(r->not_after, (double)(tls_not_after_usec(r->tls) / USEC_PER_SEC));
         set_text(&h->problem, "");
+        log_info("%s: in use: version %llu", h->name, (unsigned long long)v->version);
         now_in_use(r, h, v->version);
         acknowledge(r, h);
 }

@@ -316,3 +316,20 @@ struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls)
         bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
         return bev;
 }
+
+/**
+ * tls_bye() - tells the peer that the connection ends in good order (close_notify, RFC 8446, 6.1)
+ * @arg: unused
+ */
+void tls_bye(struct bufferevent *bev, void *arg)
+{
+        SSL *ssl = bufferevent_openssl_get_ssl(bev);
+
+        (void)arg;
+        if (!ssl || !SSL_is_init_finished(ssl))
+                return;
+        /* As if the peer had said it already: nobody waits for its answer. */
+        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+        SSL_shutdown(ssl);
+        ERR_clear_error();
+}

@@ -18,5 +18,6 @@ int tls_swap(struct tls *t, const json_t *data, char **ret_error);
 bool tls_has_certificate(const struct tls *t);
 uint64_t tls_not_after_usec(const struct tls *t); /* wall clock; 0: no certificate */
 struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls); /* an http_wrap_fn; arg is the struct tls */
+void tls_bye(struct bufferevent *bev, void *arg);  /* says close_notify; for http_server_set_tls_bye() */
 
 #endif
