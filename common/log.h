@@ -6,7 +6,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
 
-int log_level_parse(const char *text, enum log_level *ret_level); /* "error" "err" "warn" "info" "debug" "trace"; -EINVAL */
+/* "error" "err" "warn" "info" "debug" "trace"; -EINVAL */
+int log_level_parse(const char *text, enum log_level *ret_level);
 void log_setup(const char *program, enum log_level level, bool json);
 bool log_enabled(enum log_level level);
 void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -6,10 +6,10 @@
 
 void sdnotify_ready(const char *status);
 void sdnotify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void sdnotify_reloading(void);                 /* RELOADING=1 and MONOTONIC_USEC */
+void sdnotify_reloading(void); /* RELOADING=1 and MONOTONIC_USEC */
 void sdnotify_stopping(void);
-void sdnotify_extend_timeout(uint64_t usec);   /* EXTEND_TIMEOUT_USEC */
+void sdnotify_extend_timeout(uint64_t usec); /* EXTEND_TIMEOUT_USEC */
 void sdnotify_watchdog(void);
-uint64_t sdnotify_watchdog_usec(void);         /* 0: no watchdog wanted. Ping at half of it */
+uint64_t sdnotify_watchdog_usec(void); /* 0: no watchdog wanted. Ping at half of it */
 
 #endif

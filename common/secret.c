@@ -280,10 +280,11 @@ void secret_wipe(void *bytes, size_t len)
 /**
  * secret_replace() - puts another secret in a place
  * @slot: what it held is wiped and freed
- * @value: stolen; may be NULL
+ * @value: stolen; may be NULL, or what is there already
  */
 void secret_replace(struct secret **slot, struct secret *value)
 {
-        secret_free(*slot);
+        if (*slot != value)
+                secret_free(*slot);
         *slot = value;
 }

@@ -103,6 +103,20 @@ static void reset_keeps_the_cap(void **state)
         secret_free(s);
 }
 
+static void replace_frees_what_was_there(void **state)
+{
+        struct secret *slot = NULL, *one = secret_new_from("1", 1), *two = secret_new_from("2", 1);
+
+        (void)state;
+        secret_replace(&slot, one);
+        secret_replace(&slot, one);
+        assert_string_equal(secret_bytes(slot), "1");
+        secret_replace(&slot, two);
+        assert_string_equal(secret_bytes(slot), "2");
+        secret_replace(&slot, NULL);
+        assert_null(slot);
+}
+
 static void equal_compares_content_and_length(void **state)
 {
         struct secret *a = secret_new_from("secret", 6), *b = secret_new_from("secret", 6);
@@ -241,6 +255,7 @@ int main(void)
                 cmocka_unit_test(content_may_hold_any_byte),
                 cmocka_unit_test(own_bytes_can_be_appended),
                 cmocka_unit_test(reset_keeps_the_cap),
+                cmocka_unit_test(replace_frees_what_was_there),
                 cmocka_unit_test(equal_compares_content_and_length),
                 cmocka_unit_test(nothing_is_left_behind),
                 cmocka_unit_test(file_is_read_up_to_the_cap),
