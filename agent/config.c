@@ -47,8 +47,12 @@ static void read_operators(struct config_reader *r, const struct hcl_node *value
 static void read_on_stop(struct config_reader *r, const struct hcl_node *value, void *config)
 {
         static const char *const words[] = {"keep", "revoke"};
+        struct config *c = config;
 
-        ((struct config *)config)->revoke_on_stop = config_read_choice(r, value, words, array_len(words)) == 1;
+        c->revoke_on_stop = config_read_choice(r, value, words, array_len(words)) == 1;
+        if (c->revoke_on_stop)
+                config_warn(r, value,
+                            "on_stop = \"revoke\" makes each restart an outage; use \"keep\" where that is too much");
 }
 
 static void read_on_hup(struct config_reader *r, const struct hcl_node *value, void *config)
@@ -196,10 +200,7 @@ static bool is_overruled(const struct files *files, size_t file, const char *key
         return false;
 }
 
-/*
- * One root out of all files, items borrowed: of single keys the last file's, of repeated ones all. vault goes first, for what
- * follows looks at it.
- */
+/* One root out of all files, items borrowed: of single keys the last file's, of repeated ones all. */
 static struct hcl_node merge(const struct files *files)
 {
         struct hcl_node root = {.type = HCL_OBJECT, .file = files->items[0]->name, .line = 1};
@@ -208,15 +209,13 @@ static struct hcl_node merge(const struct files *files)
         for (size_t i = 0; i < files->len; i++)
                 most += files->items[i]->root->items_len;
         root.items = mem_array(most + 1, sizeof(struct hcl_node *));
-        for (int pass = 0; pass < 2; pass++)
-                for (size_t i = 0; i < files->len; i++)
-                        for (size_t k = 0; k < files->items[i]->root->items_len; k++) {
-                                struct hcl_node *item = files->items[i]->root->items[k];
+        for (size_t i = 0; i < files->len; i++) {
+                const struct hcl_node *from = files->items[i]->root;
 
-                                if ((strcmp(item->key, "vault") == 0) == (pass == 0) &&
-                                    !is_overruled(files, i, item->key))
-                                        root.items[root.items_len++] = item;
-                        }
+                for (size_t k = 0; k < from->items_len; k++)
+                        if (!is_overruled(files, i, from->items[k]->key))
+                                root.items[root.items_len++] = from->items[k];
+        }
         return root;
 }
 
@@ -256,8 +255,11 @@ static void read_files(struct config_reader *r, const struct files *files)
                 r->config->vault.address = mem_strdup("https://127.0.0.1:8200");
         if (!r->config->state_dir)
                 r->config->state_dir = default_state_dir();
+        config_check_vault(r);
         config_check(r);
         mem_free(root.items);
+        mem_free(r->auth_where);
+        mem_free(r->method_namespace);
         mem_free(r->state_dir_where);
 }
 

@@ -81,16 +81,35 @@ static void look_at_file(struct config_reader *r, const struct hcl_node *at, con
 
         if (!path)
                 return;
+        at = config_member(at, what);
         found = check_file(path, &mode);
         if (found < 0 && may_be_gone)
                 config_warn(r, at,
                             "%s %.200s: %s; only a login that is saved in state_dir will do, put a new one there", what,
                             path, file_trouble(found));
         else if (found < 0)
-                config_error(r, at, "%s %.200s: %s; put it there, readable by the agent", what, path,
-                             file_trouble(found));
+                config_error(r, config_member(at, "secret_id_response_wrapping_path"),
+                             "%s %.200s: %s; put it there, readable by the agent", what, path, file_trouble(found));
         else if ((mode & 0004) != 0)
                 config_warn(r, at, "%s %.200s can be read by every user; chmod 0400 it", what, path);
+}
+
+static void check_wrapping_path(struct config_reader *r, const struct hcl_node *at)
+{
+        const char *path = r->config->auth.secret_id_response_wrapping_path;
+
+        if (!path)
+                return;
+        at = config_member(at, "secret_id_response_wrapping_path");
+        if (!r->config->auth.secret_id_file_path)
+                config_error(
+                        r, at,
+                        "secret_id_response_wrapping_path without secret_id_file_path; add the file that will hold "
+                        "the wrapping token");
+        if (path[0] == '/' || strncmp(path, "v1/", 3) == 0)
+                config_error(r, at,
+                             "secret_id_response_wrapping_path begins with / or v1/; write it as after /v1/, like "
+                             "auth/approle/role/NAME/secret-id");
 }
 
 static void check_approle(struct config_reader *r, const struct hcl_node *at)
@@ -99,17 +118,7 @@ static void check_approle(struct config_reader *r, const struct hcl_node *at)
 
         if (!a->role_id_file_path)
                 config_error(r, at, "approle has no role_id_file_path; add it to the method's config block");
-        if (a->secret_id_response_wrapping_path && !a->secret_id_file_path)
-                config_error(
-                        r, at,
-                        "secret_id_response_wrapping_path without secret_id_file_path; add the file that will hold "
-                        "the wrapping token");
-        if (a->secret_id_response_wrapping_path && (a->secret_id_response_wrapping_path[0] == '/' ||
-                                                    strncmp(a->secret_id_response_wrapping_path, "v1/", 3) == 0))
-                config_error(
-                        r, at,
-                        "secret_id_response_wrapping_path is the path behind /v1/; write it without the start, like "
-                        "auth/approle/role/NAME/secret-id");
+        check_wrapping_path(r, at);
         if (r->depth != CONFIG_FULL)
                 return;
         look_at_file(r, at, "role_id_file_path", a->role_id_file_path, false);
@@ -179,20 +188,6 @@ static bool find_method(struct config_reader *r, const struct hcl_node *body, co
         return false;
 }
 
-/* One namespace goes with all requests, the login too. */
-static void apply_namespace(struct config_reader *r, const struct hcl_node *body, const char *method_namespace)
-{
-        char **of_vault = &r->config->vault.namespace_;
-
-        if (!method_namespace)
-                return;
-        if (!*of_vault)
-                *of_vault = mem_strdup(method_namespace);
-        else if (strcmp(*of_vault, method_namespace) != 0)
-                config_error(r, body,
-                             "a method's namespace that is not the vault block's is not supported yet; make them one");
-}
-
 static char *without_slashes(const char *path)
 {
         size_t len;
@@ -205,6 +200,7 @@ static char *without_slashes(const char *path)
 
 static void finish_method(struct config_reader *r, const struct hcl_node *body, const struct method_reading *m)
 {
+        const struct hcl_node *config = m->config && m->config->type == HCL_OBJECT ? m->config : body;
         struct config_auth *a = &r->config->auth;
         cleanup_free char *title = NULL;
 
@@ -223,10 +219,11 @@ static void finish_method(struct config_reader *r, const struct hcl_node *body, 
         if (m->config && config_each_body(r, m->config, false, NULL, read_config_body, title) > 1)
                 config_error(r, m->config, "\"config\" stands twice; keep one block");
         if (a->method == AUTH_APPROLE)
-                check_approle(r, body);
+                check_approle(r, config);
         else
-                check_token_file(r, body);
-        apply_namespace(r, body, m->namespace_);
+                check_token_file(r, config);
+        r->method_namespace = mem_strdup(m->namespace_);
+        r->auth_where = config_where(body);
 }
 
 static void read_method_body(struct config_reader *r, const char *label, const struct hcl_node *body, void *arg)

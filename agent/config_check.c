@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/fs.h"
 #include "common/mem.h"
@@ -12,6 +11,7 @@
 struct claim {
         const char *path, *what, *where; /* borrowed */
         bool covers;                     /* all below it too */
+        size_t order;                    /* of the files: the later one is the one to complain about */
 };
 
 /* Orders what lies in a folder directly behind the folder. */
@@ -26,7 +26,9 @@ static int compare_claims(const void *a, const void *b)
 {
         const struct claim *x = a, *y = b;
 
-        return compare_paths(x->path, y->path);
+        int by_path = compare_paths(x->path, y->path);
+
+        return by_path ? by_path : (x->order > y->order) - (x->order < y->order);
 }
 
 static bool lies_in(const char *path, const char *folder)
@@ -60,14 +62,17 @@ static void check_claims(struct config_reader *r, struct claim *claims, size_t l
 static size_t add_claim(struct claim *claims, size_t len, const char *path, const char *what, const char *where,
                         bool covers)
 {
-        if (path && path[0] == '/')
-                claims[len++] = (struct claim){path, what, where, covers};
+        if (path && path[0] == '/') {
+                claims[len] = (struct claim){path, what, where, covers, len};
+                len++;
+        }
         return len;
 }
 
 static void check_paths(struct config_reader *r)
 {
         const struct config *c = r->config;
+        const char *auth_where = r->auth_where ? r->auth_where : r->top;
         size_t len = 0, most = 4 + c->listeners_len;
         cleanup_free struct claim *claims = NULL;
 
@@ -75,9 +80,9 @@ static void check_paths(struct config_reader *r)
                 most += c->secrets[i].outputs_len;
         claims = mem_array(most, sizeof(*claims));
         len = add_claim(claims, len, c->state_dir, "state_dir", r->state_dir_where ? r->state_dir_where : r->top, true);
-        len = add_claim(claims, len, c->auth.role_id_file_path, "role_id_file_path", r->top, false);
-        len = add_claim(claims, len, c->auth.secret_id_file_path, "secret_id_file_path", r->top, false);
-        len = add_claim(claims, len, c->auth.token_file_path, "token_file_path", r->top, false);
+        len = add_claim(claims, len, c->auth.role_id_file_path, "role_id_file_path", auth_where, false);
+        len = add_claim(claims, len, c->auth.secret_id_file_path, "secret_id_file_path", auth_where, false);
+        len = add_claim(claims, len, c->auth.token_file_path, "token_file_path", auth_where, false);
         for (size_t i = 0; i < c->listeners_len; i++)
                 if (c->listeners[i].is_unix)
                         len = add_claim(claims, len, c->listeners[i].address, "the socket", c->listeners[i].where,
@@ -157,63 +162,17 @@ static void check_somebody_gets_something(struct config_reader *r)
         }
 }
 
-static bool is_address(const char *text, bool *ret_is_plain)
+/* One namespace goes with all requests, the login too. */
+static void apply_method_namespace(struct config_reader *r)
 {
-        const char *host;
+        char **of_vault = &r->config->vault.namespace_;
 
-        if (strncmp(text, "https://", 8) == 0)
-                host = text + 8;
-        else if (strncmp(text, "http://", 7) == 0)
-                host = text + 7;
-        else
-                return false;
-        *ret_is_plain = host == text + 7;
-        if (*host == '\0' || *host == ':' || strpbrk(host, "/?#@ \t\r\n\\"))
-                return false;
-        for (const char *p = host; *p; p++)
-                if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                        return false;
-        return true;
-}
-
-static bool is_loopback(const char *address)
-{
-        const char *host = strstr(address, "://") + 3;
-
-        return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strcmp(host, "localhost") == 0 ||
-               strncmp(host, "localhost:", 10) == 0;
-}
-
-static void check_readable(struct config_reader *r, const char *key, const char *path)
-{
-        if (path && r->depth == CONFIG_FULL && access(path, R_OK) < 0)
-                config_error_at(r, r->top, "%s %.200s cannot be read: %m; put it there, readable by the agent", key,
-                                path);
-}
-
-static void check_vault(struct config_reader *r)
-{
-        struct config_vault *v = &r->config->vault;
-        bool is_plain = false;
-
-        for (size_t len = strlen(v->address); len > 0 && v->address[len - 1] == '/';)
-                v->address[--len] = '\0';
-        if (!is_address(v->address, &is_plain))
-                config_error_at(r, r->top,
-                                "the address of Vault is no https://HOST:PORT; correct vault.address or VAULT_ADDR");
-        else if (is_plain && !is_loopback(v->address))
-                config_warn_at(r, r->top,
-                               "%.200s is not https: token and secrets cross the network in the clear; use https",
-                               v->address);
-        if (v->skip_verify)
-                config_warn_at(r, r->top,
-                               "tls_skip_verify lets anybody on the way pose as Vault; name its CA in ca_cert instead");
-        if (!v->client_cert != !v->client_key)
-                config_error_at(r, r->top, "client_cert and client_key go together; add the missing one");
-        check_readable(r, "ca_cert", v->ca_cert);
-        check_readable(r, "ca_path", v->ca_path);
-        check_readable(r, "client_cert", v->client_cert);
-        check_readable(r, "client_key", v->client_key);
+        if (!*of_vault)
+                *of_vault = mem_strdup(r->method_namespace);
+        else if (r->method_namespace && strcmp(*of_vault, r->method_namespace) != 0)
+                config_error_at(r, r->auth_where,
+                                "a method's namespace that is not Vault's own (vault.namespace, "
+                                "VAULT_NAMESPACE) is not supported yet; make them one");
 }
 
 static void check_state_dir(struct config_reader *r)
@@ -239,14 +198,10 @@ static void check_state_dir(struct config_reader *r)
  */
 void config_check(struct config_reader *r)
 {
-        check_vault(r);
+        apply_method_namespace(r);
         check_state_dir(r);
         check_names(r);
         check_listeners(r);
         check_paths(r);
         check_somebody_gets_something(r);
-        if (r->config->revoke_on_stop)
-                config_warn_at(
-                        r, r->top,
-                        "on_stop = \"revoke\" makes each restart an outage; use \"keep\" where that is too much");
 }

@@ -54,6 +54,21 @@ char *config_where(const struct hcl_node *at)
 }
 
 /**
+ * config_member() - the member of a block that a message is about
+ * @body: the block
+ * @key: the member
+ *
+ * Return: borrowed; the block itself where it has no such member.
+ */
+const struct hcl_node *config_member(const struct hcl_node *body, const char *key)
+{
+        for (size_t i = 0; body->type == HCL_OBJECT && i < body->items_len; i++)
+                if (strcmp(body->items[i]->key, key) == 0)
+                        return body->items[i];
+        return body;
+}
+
+/**
  * config_error() - notes what makes the configuration unusable
  * @r: collects
  * @at: where

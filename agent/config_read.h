@@ -12,8 +12,11 @@ struct config_reader {
         struct config *config;
         struct config_findings *findings;
         enum config_depth depth;
-        const char *top;       /* "FILE:1", for what is missing altogether; borrowed */
-        char *state_dir_where; /* "FILE:LINE"; NULL: not given */
+        const char *top;              /* "FILE:1", for what is missing altogether; borrowed */
+        const struct hcl_node *vault; /* the vault block; NULL: none. Borrowed */
+        char *auth_where;             /* "FILE:LINE" of the method; NULL: none */
+        char *method_namespace;       /* NULL: none */
+        char *state_dir_where;        /* "FILE:LINE"; NULL: not given */
 };
 
 /* Each finding reads "what is wrong; what to do". */
@@ -25,8 +28,9 @@ void config_error_at(struct config_reader *r, const char *where, const char *fmt
         __attribute__((format(printf, 3, 4)));
 void config_warn_at(struct config_reader *r, const char *where, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
-void config_error_line(struct config_reader *r, char *line); /* steals "FILE:LINE: ..." */
-char *config_where(const struct hcl_node *at);               /* new: "FILE:LINE" */
+void config_error_line(struct config_reader *r, char *line);                        /* steals "FILE:LINE: ..." */
+const struct hcl_node *config_member(const struct hcl_node *body, const char *key); /* borrowed; body where absent */
+char *config_where(const struct hcl_node *at);                                      /* new: "FILE:LINE" */
 
 typedef void (*config_read_fn)(struct config_reader *r, const struct hcl_node *value, void *field);
 
@@ -88,6 +92,7 @@ void config_read_listener(struct config_reader *r, const struct hcl_node *value,
 void config_read_secret(struct config_reader *r, const struct hcl_node *value, void *config);
 void config_read_certificate(struct config_reader *r, const struct hcl_node *value, void *config);
 void config_apply_environment(struct config_reader *r); /* VAULT_... and BAO_... over the file, as Vault Agent does */
+void config_check_vault(struct config_reader *r);       /* the vault block with the environment over it */
 void config_check(struct config_reader *r);             /* what only shows when all is read */
 
 #endif

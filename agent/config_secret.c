@@ -102,14 +102,6 @@ static const struct config_key certificate_keys[] = {
 };
 static const struct config_schema certificate_schema = {certificate_keys, array_len(certificate_keys)};
 
-static const struct hcl_node *member(const struct hcl_node *body, const char *key)
-{
-        for (size_t i = 0; i < body->items_len; i++)
-                if (strcmp(body->items[i]->key, key) == 0)
-                        return body->items[i];
-        return body;
-}
-
 static bool check_api_path(struct config_reader *r, const struct hcl_node *at, const char *title, const char *path)
 {
         const char *wrong = NULL;
@@ -178,22 +170,22 @@ static void check_certificate(struct config_reader *r, const struct hcl_node *bo
                               struct config_secret *s)
 {
         const struct config_certificate *c = &s->certificate;
-        const struct hcl_node *key_type = member(body, "key_type");
+        const struct hcl_node *key_type = config_member(body, "key_type");
 
-        apply_certificate_path(r, member(body, "path"), title, s);
+        apply_certificate_path(r, config_member(body, "path"), title, s);
         if (!c->common_name && !c->alt_names && !c->ip_sans && !c->uri_sans)
                 config_error(r, body, "%s names nobody; add common_name", title);
         if (c->common_name && strlen(c->common_name) > 64)
-                config_error(r, member(body, "common_name"),
+                config_error(r, config_member(body, "common_name"),
                              "%s: common_name is longer than 64 bytes (RFC 5280, A.1); put it into "
                              "alt_names",
                              title);
-        check_names(r, member(body, "alt_names"), "alt_names", c->alt_names);
-        check_names(r, member(body, "ip_sans"), "ip_sans", c->ip_sans);
-        check_names(r, member(body, "uri_sans"), "uri_sans", c->uri_sans);
+        check_names(r, config_member(body, "alt_names"), "alt_names", c->alt_names);
+        check_names(r, config_member(body, "ip_sans"), "ip_sans", c->ip_sans);
+        check_names(r, config_member(body, "uri_sans"), "uri_sans", c->uri_sans);
         if (c->ttl_usec % USEC_PER_SEC != 0 || c->ttl_usec > 3650 * UINT64_C(86400) * USEC_PER_SEC)
-                config_error(r, member(body, "ttl"), "%s: ttl is no whole number of seconds up to 10 years; correct it",
-                             title);
+                config_error(r, config_member(body, "ttl"),
+                             "%s: ttl is no whole number of seconds up to 10 years; correct it", title);
         if (key_type != body && !c->sign)
                 config_warn(r, key_type,
                             "%s: key_type is ignored: with issue/ the role decides; use sign/ to make the key here",
@@ -204,15 +196,15 @@ static void check_durations(struct config_reader *r, const struct hcl_node *body
                             const struct config_secret *s)
 {
         if (s->refresh_usec < USEC_PER_SEC)
-                config_error(r, member(body, "refresh"), "%s: refresh is less than 1s; raise it", title);
+                config_error(r, config_member(body, "refresh"), "%s: refresh is less than 1s; raise it", title);
         if (s->verify_usec != 0 && s->verify_usec < USEC_PER_SEC)
-                config_error(r, member(body, "verify"), "%s: verify is less than 1s; raise it, or write 0 for never",
-                             title);
+                config_error(r, config_member(body, "verify"),
+                             "%s: verify is less than 1s; raise it, or write 0 for never", title);
         if (s->mint_burst < 1 || s->mint_burst > 100)
-                config_error(r, member(body, "mint_burst"), "%s: mint_burst is not from 1 to 100; 3 is the default",
-                             title);
+                config_error(r, config_member(body, "mint_burst"),
+                             "%s: mint_burst is not from 1 to 100; 3 is the default", title);
         else if (s->mint_burst == 1)
-                config_warn(r, member(body, "mint_burst"),
+                config_warn(r, config_member(body, "mint_burst"),
                             "%s: mint_burst = 1 leaves nothing for rotate, which never takes the "
                             "last one; use 2 or more",
                             title);
@@ -252,7 +244,7 @@ static void read_secret_body(struct config_reader *r, const char *label, const s
         if (!s.path)
                 config_error(r, body, "%s has no path; add path = \"%s\"", title,
                              is_certificate ? "pki/sign/ROLE" : "database/creds/ROLE");
-        else if (check_api_path(r, member(body, "path"), title, s.path) && is_certificate)
+        else if (check_api_path(r, config_member(body, "path"), title, s.path) && is_certificate)
                 check_certificate(r, body, title, &s);
         if ((c->secrets_len & (c->secrets_len - 1)) == 0) /* a power of two, or none: full */
                 c->secrets = mem_resize(c->secrets, c->secrets_len ? c->secrets_len * 2 : 1, sizeof(*c->secrets));

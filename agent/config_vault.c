@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 #include "common/parse.h"
@@ -40,6 +41,7 @@ static void read_body(struct config_reader *r, const char *label, const struct h
         struct config *c = arg;
 
         (void)label;
+        r->vault = body;
         config_read_members(r, body, &vault_schema, "vault", &c->vault);
 }
 
@@ -158,4 +160,89 @@ void config_apply_environment(struct config_reader *r)
                 config_error_at(r, ENVIRONMENT, "%s is no duration of at least 1s; write it like 60s", full);
         apply_rate(r);
         warn_of_ignored(r);
+}
+
+static bool is_address(const char *text, bool *ret_is_plain)
+{
+        const char *host;
+
+        if (strncmp(text, "https://", 8) == 0)
+                host = text + 8;
+        else if (strncmp(text, "http://", 7) == 0)
+                host = text + 7;
+        else
+                return false;
+        *ret_is_plain = host == text + 7;
+        if (*host == '\0' || *host == ':' || strpbrk(host, "/?#@ \t\r\n\\"))
+                return false;
+        for (const char *p = host; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        return false;
+        return true;
+}
+
+static bool is_loopback(const char *address)
+{
+        const char *host = strstr(address, "://") + 3;
+
+        return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strcmp(host, "localhost") == 0 ||
+               strncmp(host, "localhost:", 10) == 0;
+}
+
+/* Where a value came from: "FILE:LINE" or the environment. */
+static char *origin(struct config_reader *r, const char *key, const char *name)
+{
+        const char *full;
+
+        if (variable(name, &full))
+                return mem_strdup(ENVIRONMENT);
+        return r->vault ? config_where(config_member(r->vault, key)) : mem_strdup(r->top);
+}
+
+static void check_readable(struct config_reader *r, const char *key, const char *name, const char *path)
+{
+        cleanup_free char *where = origin(r, key, name);
+
+        if (path && r->depth == CONFIG_FULL && access(path, R_OK) < 0)
+                config_error_at(r, where, "%s %.200s cannot be read: %m; put it there, readable by the agent", key,
+                                path);
+}
+
+static void check_address(struct config_reader *r, char *address)
+{
+        cleanup_free char *where = origin(r, "address", "ADDR");
+        bool is_plain = false;
+
+        for (size_t len = strlen(address); len > 0 && address[len - 1] == '/';)
+                address[--len] = '\0';
+        if (!is_address(address, &is_plain))
+                config_error_at(r, where,
+                                "the address of Vault is no https://HOST:PORT; correct vault.address or VAULT_ADDR");
+        else if (is_plain && !is_loopback(address))
+                config_warn_at(r, where,
+                               "%.200s is not https: token and secrets cross the network in the clear; use https",
+                               address);
+}
+
+/**
+ * config_check_vault() - checks how Vault is reached
+ * @r: the configuration, read, with the environment applied; collects findings
+ */
+void config_check_vault(struct config_reader *r)
+{
+        const struct config_vault *v = &r->config->vault;
+        cleanup_free char *verify_where = origin(r, "tls_skip_verify", "SKIP_VERIFY");
+        cleanup_free char *pair_where =
+                origin(r, v->client_cert ? "client_cert" : "client_key", v->client_cert ? "CLIENT_CERT" : "CLIENT_KEY");
+
+        check_address(r, v->address);
+        if (v->skip_verify)
+                config_warn_at(r, verify_where,
+                               "tls_skip_verify lets anybody on the way pose as Vault; name its CA in ca_cert");
+        if (!v->client_cert != !v->client_key)
+                config_error_at(r, pair_where, "client_cert and client_key go together; add the missing one");
+        check_readable(r, "ca_cert", "CACERT", v->ca_cert);
+        check_readable(r, "ca_path", "CAPATH", v->ca_path);
+        check_readable(r, "client_cert", "CLIENT_CERT", v->client_cert);
+        check_readable(r, "client_key", "CLIENT_KEY", v->client_key);
 }

@@ -187,8 +187,11 @@ static int parse_json_member(struct parser *p, struct hcl_node *parent)
 static int parse_members(struct parser *p, struct hcl_node *node, bool is_root)
 {
         while (is_root ? p->lx.token != HCL_TOKEN_END : !at_sign(p, '}')) {
-                int r = p->lx.is_json ? parse_json_member(p, node) : parse_hcl_member(p, node);
+                int r;
 
+                if (p->lx.token == HCL_TOKEN_END)
+                        return fail(p, node->line, "a block that begins here has no end; add \"}\"");
+                r = p->lx.is_json ? parse_json_member(p, node) : parse_hcl_member(p, node);
                 if (r < 0)
                         return r;
                 if (at_sign(p, ',')) {

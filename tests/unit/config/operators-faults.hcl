@@ -1,0 +1,2 @@
+# expect error 2: operators names nobody; add group = "..."
+operators { }

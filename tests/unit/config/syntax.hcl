@@ -1,0 +1,3 @@
+# expect error 4: the text ends where "=" or "{" should stand; add it
+vault {}
+secret

@@ -1,0 +1,4 @@
+# expect warning 3: "retry" in vault is ignored
+vault {
+  retry {}
+}
