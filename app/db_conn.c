@@ -91,6 +91,9 @@ static int fault(struct db_conn *c, unsigned code, const char *text)
 
 static int stmt_fault(struct db_conn *c, MYSQL_STMT *stmt)
 {
+        /* Connector/C leaves what goes wrong amid an answer's rows with the session. */
+        if (!mysql_stmt_errno(stmt))
+                return fault(c, mysql_errno(c->mysql), mysql_error(c->mysql));
         return fault(c, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
 }
 
