@@ -125,24 +125,24 @@ uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec)
  * @grace_usec: the secret's `grace`
  *
  * Rule 2 (its end cannot be moved: g + 10 % of the first lease before it), rule 4 (renewals fail: when the last 10 % begins),
- * rule 12 (certificates). A lease whose renewal is still to come has no such point.
+ * rule 12 (certificates). A lease whose token ends before that is not replaced for it: another one of the same token would end no
+ * later; the token is replaced in time, and its leases with it (rule 6).
  *
  * Return: CLOCK_BOOTTIME usec; USEC_NEVER.
  */
 uint64_t lease_replace_usec(const struct lease *l, struct instant now, uint64_t grace_usec)
 {
-        uint64_t end = l->end_usec, before;
+        uint64_t end = l->end_usec, before, due;
 
         if (l->replace_wall_usec != USEC_NEVER)
                 return instant_wall_to_boot(now, l->replace_wall_usec);
         if (end == USEC_NEVER)
                 return USEC_NEVER;
-        if (l->token && !l->token->renewable)
-                end = usec_min(end, l->token->end_usec);
         before = l->first_usec / 10;
         if (!l->movable)
                 before += lease_grace_usec(l, grace_usec);
-        return end > before ? end - before : 0;
+        due = end > before ? end - before : 0;
+        return l->token && l->token->end_usec < due ? USEC_NEVER : due;
 }
 
 /**

@@ -6,8 +6,8 @@
 const char *life_step_text(enum life_step step)
 {
         static const char *const text[] = {
-                [LIFE_WAIT] = "wait",     [LIFE_MINT] = "mint", [LIFE_RENEW] = "renew", [LIFE_LOOK_UP] = "look-up",
-                [LIFE_REVOKE] = "revoke", [LIFE_STALE] = "stale", [LIFE_LOSE] = "lose", [LIFE_DROP] = "drop",
+                [LIFE_WAIT] = "wait",     [LIFE_MINT] = "mint",   [LIFE_RENEW] = "renew", [LIFE_LOOK_UP] = "look-up",
+                [LIFE_REVOKE] = "revoke", [LIFE_STALE] = "stale", [LIFE_LOSE] = "lose",   [LIFE_DROP] = "drop",
         };
 
         return text[step];
@@ -222,4 +222,41 @@ struct life_action life_next(const struct life *l, struct instant now)
         }
         p.best.urgent = !l->has_current;
         return p.best;
+}
+
+/**
+ * life_next_text() - what a waiting life will do next, for people
+ * @l: the life
+ * @now: now
+ */
+const char *life_next_text(const struct life *l, struct instant now)
+{
+        struct instant then = now;
+        struct life_action a = life_next(l, now);
+
+        if (a.step != LIFE_WAIT || a.at_usec == USEC_NEVER)
+                return life_step_text(a.step);
+        then.boot_usec = a.at_usec;
+        then.wall_usec = usec_add(now.wall_usec, a.at_usec - usec_min(a.at_usec, now.boot_usec));
+        return life_step_text(life_next(l, then).step);
+}
+
+/**
+ * life_wish_wait_usec() - how long a wish made now has to wait for the replaced version, the budget or a failed mint's next try
+ * @l: the life
+ * @now: now
+ *
+ * Return: usec from now; 0: it is done at once.
+ */
+uint64_t life_wish_wait_usec(const struct life *l, struct instant now)
+{
+        uint64_t at = usec_max(now.boot_usec, l->mint_retry_usec);
+
+        if (l->kind == KIND_STATIC)
+                return 0;
+        at = usec_max(at, bucket_ready(l->bucket, now.boot_usec, l->has_current ? BUCKET_WISH : BUCKET_NEED));
+        if (l->has_current && waits_for_replaced(l))
+                for (size_t i = 0; i < l->replaced_len; i++)
+                        at = usec_max(at, usec_min(l->replaced[i].revoke_usec, lease_end_usec(&l->replaced[i], now)));
+        return at - now.boot_usec;
 }

@@ -1,0 +1,545 @@
+/* agent/renewer.c: the secrets under care: made, adopted, stepped, published. What is sent and answered is renewer_request.c. */
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/auth.h"
+#include "agent/keypair.h"
+#include "agent/renewer_internal.h"
+#include "agent/state.h"
+#include "agent/token.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/secret.h"
+
+#define STEPS_MAX       16 /* of one secret at once; more would be a loop without end */
+#define SAVE_RETRY_USEC USEC_PER_SEC
+
+struct instant renewer_now(void)
+{
+        return (struct instant){
+                .boot_usec = clock_boottime_usec(), .wall_usec = clock_realtime_usec(), .random = backoff_random()};
+}
+
+/* --- budgets by path --- */
+
+static int compare_budgets(const void *a, const void *b)
+{
+        const struct mint_budget *x = a, *y = b;
+
+        return strcmp(x->path, y->path);
+}
+
+static struct mint_budget *budget_get(struct renewer *r, const char *path, unsigned burst)
+{
+        struct mint_budget key = {.path = mem_strdup(path)}, **found = tfind(&key, &r->budgets, compare_budgets), *b;
+
+        mem_free(key.path);
+        if (found) {
+                (*found)->refs++;
+                (*found)->bucket.burst = burst > (*found)->bucket.burst ? burst : (*found)->bucket.burst;
+                return *found;
+        }
+        b = mem_new(sizeof(*b));
+        b->path = mem_strdup(path);
+        b->refs = 1;
+        bucket_init(&b->bucket, burst, clock_boottime_usec());
+        if (!tsearch(b, &r->budgets, compare_budgets))
+                abort();
+        return b;
+}
+
+static void budget_put(struct renewer *r, struct mint_budget *b)
+{
+        if (--b->refs > 0)
+                return;
+        tdelete(b, &r->budgets, compare_budgets);
+        mem_free(b->path);
+        mem_free(b);
+}
+
+/* --- keepers --- */
+
+static void on_due(void *arg)
+{
+        keeper_step(arg);
+}
+
+static enum secret_kind guess_kind(const struct config_secret *cfg)
+{
+        if (cfg->is_certificate)
+                return KIND_CERTIFICATE;
+        return strstr(cfg->path, "/creds/") ? KIND_DYNAMIC : KIND_STATIC;
+}
+
+static struct life_config life_config_of(const struct config_secret *cfg)
+{
+        return (struct life_config){
+                .grace_usec = cfg->grace_usec, .refresh_usec = cfg->refresh_usec, .verify_usec = cfg->verify_usec};
+}
+
+/* cfg NULL: a name that is gone from the config, whose leases are still to be revoked. */
+struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg)
+{
+        const struct life_config gone = {0};
+        const struct life_config config = cfg ? life_config_of(cfg) : gone;
+        struct keeper *k = mem_new(sizeof(*k));
+
+        k->renewer = r;
+        k->name = mem_strdup(name);
+        k->cfg = cfg;
+        k->budget = budget_get(r, cfg ? cfg->path : "", cfg ? cfg->mint_burst : 1);
+        k->timer = loop_timer_new(r->ctx.loop, on_due, k);
+        life_init(&k->life, &config, cfg ? guess_kind(cfg) : KIND_DYNAMIC, &k->budget->bucket,
+                  clock_realtime_usec() / 1000 - 1);
+        k->life.away = !r->can_ask;
+        if (cfg) {
+                k->secret = store_add(r->ctx.store, cfg, k->life.kind, k->life.last_number + 1);
+                store_set_tag(k->secret, k);
+                r->nothing_valid++;
+        }
+        k->next = r->keepers;
+        if (k->next)
+                k->next->prev = k;
+        r->keepers = k;
+        return k;
+}
+
+void keeper_free(struct keeper *k)
+{
+        struct renewer *r = k->renewer;
+
+        *(k->prev ? &k->prev->next : &r->keepers) = k->next;
+        if (k->next)
+                k->next->prev = k->prev;
+        if (k->secret && !store_current(k->secret))
+                r->nothing_valid--;
+        vault_link_cancel(k->call);
+        token_unref(k->asked_with);
+        loop_timer_free(k->timer);
+        life_done(&k->life);
+        budget_put(r, k->budget);
+        if (k->unsaved)
+                version_done(k->unsaved);
+        mem_free(k->unsaved);
+        keypair_free(k->key);
+        mem_free(k->name);
+        mem_free(k->error);
+        mem_free(k);
+}
+
+void keeper_fail(struct keeper *k, const char *fmt, ...)
+{
+        char text[512];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        mem_free(k->error);
+        k->error = mem_strdup(text);
+}
+
+void keeper_good(struct keeper *k)
+{
+        k->error = mem_free(k->error);
+        k->refreshed_usec = clock_realtime_usec();
+}
+
+static void count_valid(struct keeper *k, bool had)
+{
+        struct renewer *r = k->renewer;
+        bool has = store_current(k->secret) != NULL;
+
+        if (had && !has)
+                r->nothing_valid++;
+        else if (!had && has)
+                r->nothing_valid--;
+        vault_link_hurry(r->ctx.link, r->nothing_valid > 0);
+}
+
+/* Steals v's members: saved already. */
+void keeper_publish(struct keeper *k, struct store_version *v)
+{
+        bool had = store_current(k->secret) != NULL;
+
+        store_set_kind(k->secret, k->life.kind);
+        store_publish(k->renewer->ctx.store, k->secret, v);
+        count_valid(k, had);
+}
+
+static void lose(struct keeper *k, enum life_why why)
+{
+        const char *reason = why == LIFE_WHY_GONE ? "its lease is not known to Vault any more" : "it has ended";
+        bool had = store_current(k->secret) != NULL;
+        uint64_t number = k->life.current.number;
+        cleanup_free char *text = k->error ? mem_printf("%s; %s", reason, k->error) : mem_strdup(reason);
+
+        log_warn("%s: version %llu is no longer served: %s", k->name, (unsigned long long)number, text);
+        store_lose(k->renewer->ctx.store, k->secret, text);
+        life_lost(&k->life, why);
+        store_forget_version(k->secret, number);
+        count_valid(k, had);
+        keeper_save(k, NULL);
+        auth_tend(k->renewer->ctx.auth);
+}
+
+static void drop(struct keeper *k, uint64_t number)
+{
+        life_dropped(&k->life, number);
+        if (k->secret)
+                store_forget_version(k->secret, number);
+        keeper_save(k, NULL);
+        auth_tend(k->renewer->ctx.auth);
+}
+
+static void went_stale(struct keeper *k)
+{
+        life_stale(&k->life);
+        store_update_end(k->renewer->ctx.store, k->secret, k->life.current.end_usec, true);
+}
+
+/* Minted but not saved: nothing else happens to this secret until it is (rule 10). */
+static bool settle_unsaved(struct keeper *k)
+{
+        if (!k->unsaved)
+                return true;
+        if (keeper_save(k, k->unsaved) < 0) {
+                loop_timer_in(k->timer, SAVE_RETRY_USEC);
+                return false;
+        }
+        keeper_publish(k, k->unsaved);
+        k->unsaved = mem_free(k->unsaved);
+        return true;
+}
+
+static void tell_wait(struct keeper *k, const struct life_action *action, struct instant now)
+{
+        if (k->cfg)
+                metric_set(k->renewer->next_action,
+                           action->at_usec == USEC_NEVER
+                                   ? 0
+                                   : (double)(now.wall_usec + action->at_usec - now.boot_usec) / 1e6,
+                           k->name);
+        if (action->budget && !k->said_budget) {
+                log_warn("%s: a new version is wanted (%s), but the mint budget of %s is spent; next in %.1f s",
+                         k->name, life_why_text(action->why), k->budget->path,
+                         (double)(action->at_usec - now.boot_usec) / 1e6);
+                metric_inc(k->renewer->budget_waits, 1, k->name);
+        }
+        k->said_budget = action->budget;
+}
+
+static bool is_finished(const struct keeper *k)
+{
+        return !k->cfg && k->life.replaced_len == 0 && k->life.in_flight == LIFE_WAIT;
+}
+
+/* A name that is gone from the config: its leases are revoked or have ended. */
+static void finish(struct keeper *k)
+{
+        struct renewer *r = k->renewer;
+
+        log_info("%s: removed, and its leases with it", k->name);
+        state_remove_secret(r->ctx.state, k->name);
+        keeper_free(k);
+        auth_tend(r->ctx.auth);
+}
+
+/**
+ * keeper_step() - does what is due for one secret and arms its timer for what is next
+ * @k: the keeper; may be freed when it returns, if its secret is gone from the config
+ */
+void keeper_step(struct keeper *k)
+{
+        struct life_action action;
+        struct instant now;
+
+        if (!settle_unsaved(k))
+                return;
+        for (unsigned i = 0; i < STEPS_MAX; i++) {
+                if (is_finished(k)) {
+                        finish(k);
+                        return;
+                }
+                now = renewer_now();
+                action = life_next(&k->life, now);
+                if (!k->cfg && action.step == LIFE_MINT)
+                        action = (struct life_action){.step = LIFE_WAIT, .at_usec = USEC_NEVER};
+                switch (action.step) {
+                case LIFE_WAIT:
+                        tell_wait(k, &action, now);
+                        loop_timer_at(k->timer, action.at_usec);
+                        return;
+                case LIFE_LOSE: lose(k, action.why); break;
+                case LIFE_DROP: drop(k, action.number); break;
+                case LIFE_STALE: went_stale(k); break;
+                default: keeper_begin(k, now, &action);
+                }
+        }
+        loop_timer_in(k->timer, USEC_PER_SEC);
+}
+
+/* --- the renewer --- */
+
+static void add_metrics(struct renewer *r, struct metrics *m)
+{
+        r->rotations = metrics_add(m, METRIC_COUNTER, "leasekeeper_secret_rotations_total",
+                                   "Published new versions, by reason.", "secret,reason", NULL);
+        r->renewals = metrics_add(m, METRIC_COUNTER, "leasekeeper_secret_renewals_total", "Lease renewals, by outcome.",
+                                  "secret,outcome", NULL);
+        r->mints =
+                metrics_add(m, METRIC_COUNTER, "leasekeeper_mints_total",
+                            "Requests to Vault for new content that makes a lease or a certificate.", "secret", NULL);
+        r->budget_waits = metrics_add(m, METRIC_COUNTER, "leasekeeper_mint_budget_waits_total",
+                                      "Times that a new version had to wait for the mint budget.", "secret", NULL);
+        r->revocations = metrics_add(m, METRIC_COUNTER, "leasekeeper_revocations_total",
+                                     "Revocations of replaced leases, by outcome.", "outcome", NULL);
+        r->next_action =
+                metrics_add(m, METRIC_GAUGE, "leasekeeper_secret_next_action_timestamp_seconds",
+                            "When the agent does something about this secret next; 0: only when something happens.",
+                            "secret", NULL);
+}
+
+struct renewer *renewer_new(const struct renewer_context *ctx)
+{
+        struct renewer *r = mem_new(sizeof(*r));
+
+        r->ctx = *ctx;
+        add_metrics(r, ctx->metrics);
+        return r;
+}
+
+struct renewer *renewer_free(struct renewer *r)
+{
+        if (!r)
+                return NULL;
+        while (r->keepers)
+                keeper_free(r->keepers);
+        return mem_free(r);
+}
+
+/* What ended while nobody was there is not served; what was adopted for other parameters is replaced. */
+static void adopt(struct keeper *k)
+{
+        int r = keeper_load(k);
+
+        if (r == 1)
+                life_wish(&k->life, LIFE_WHY_CHANGED, 0);
+        keeper_step(k);
+}
+
+static bool is_configured(const struct config *config, const char *name)
+{
+        return config_find_secret(config, name) != NULL;
+}
+
+void renewer_load(struct renewer *r, const struct config *config)
+{
+        char **saved = state_list_secrets(r->ctx.state);
+
+        for (size_t i = 0; i < config->secrets_len; i++)
+                adopt(keeper_new(r, config->secrets[i].name, &config->secrets[i]));
+        for (size_t i = 0; saved[i]; i++) {
+                if (!is_configured(config, saved[i]))
+                        adopt(keeper_new(r, saved[i], NULL));
+                mem_free(saved[i]);
+        }
+        mem_free(saved);
+        vault_link_hurry(r->ctx.link, r->nothing_valid > 0);
+}
+
+static struct keeper *find_keeper(struct renewer *r, const char *name)
+{
+        for (struct keeper *k = r->keepers; k; k = k->next)
+                if (strcmp(k->name, name) == 0)
+                        return k;
+        return NULL;
+}
+
+static void take_config(struct keeper *k, const struct config_secret *cfg)
+{
+        cleanup_free char *before = config_secret_identity(k->cfg), *after = config_secret_identity(cfg);
+        struct renewer *r = k->renewer;
+        struct mint_budget *budget;
+
+        k->life.config = life_config_of(cfg);
+        store_set_config(r->ctx.store, k->secret, cfg);
+        if (strcmp(before, after) != 0) {
+                budget = budget_get(r, cfg->path, cfg->mint_burst);
+                k->life.bucket = &budget->bucket;
+                budget_put(r, k->budget);
+                k->budget = budget;
+                life_wish(&k->life, LIFE_WHY_CHANGED, 0);
+        }
+        k->cfg = cfg;
+}
+
+/* Gone from the config (rule 14): lost for its readers, its leases revoked after g. */
+static void leave(struct keeper *k)
+{
+        struct renewer *r = k->renewer;
+        struct lease current = {0};
+
+        if (!store_current(k->secret))
+                r->nothing_valid--;
+        store_remove(r->ctx.store, k->secret);
+        k->secret = NULL;
+        k->cfg = NULL;
+        metric_remove(r->next_action, k->name);
+        if (k->life.has_current) {
+                current = k->life.current;
+                k->life.has_current = false;
+                if (*current.id != '\0')
+                        life_adopt_replaced(&k->life, renewer_now(), &current);
+                else
+                        lease_end(&current);
+        }
+        keeper_save(k, NULL);
+        keeper_step(k);
+}
+
+void renewer_reconfigure(struct renewer *r, const struct config *config)
+{
+        struct keeper *k, *next;
+
+        for (k = r->keepers; k; k = next) {
+                const struct config_secret *cfg = config_find_secret(config, k->name);
+
+                next = k->next;
+                if (!k->cfg)
+                        continue;
+                if (cfg) {
+                        take_config(k, cfg);
+                        keeper_step(k);
+                } else {
+                        leave(k);
+                }
+        }
+        for (size_t i = 0; i < config->secrets_len; i++) {
+                k = find_keeper(r, config->secrets[i].name);
+                if (k && k->cfg)
+                        continue;
+                if (k) /* it was leaving and is back: what is left of it ends by itself */
+                        keeper_free(k);
+                adopt(keeper_new(r, config->secrets[i].name, &config->secrets[i]));
+        }
+        vault_link_hurry(r->ctx.link, r->nothing_valid > 0);
+}
+
+static void step_all(struct renewer *r, bool valid)
+{
+        struct keeper *k, *next;
+
+        for (k = r->keepers; k; k = next) {
+                next = k->next;
+                if (k->life.has_current == valid)
+                        keeper_step(k);
+        }
+}
+
+/**
+ * renewer_on_gate() - may Vault be asked? The gate or the token changed
+ * @r: the renewer
+ *
+ * Those with nothing valid go first (rule 4); the link's rate limit spreads the rest.
+ */
+void renewer_on_gate(struct renewer *r)
+{
+        bool can_ask = vault_link_is_open(r->ctx.link) && auth_token(r->ctx.auth);
+        struct instant now = renewer_now();
+
+        if (can_ask == r->can_ask)
+                return;
+        r->can_ask = can_ask;
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                if (can_ask)
+                        life_on_vault_back(&k->life, now);
+                else
+                        life_on_vault_away(&k->life);
+        }
+        step_all(r, false);
+        step_all(r, true);
+}
+
+/**
+ * renewer_on_token() - another token is current: every lease of an older one is replaced (rule 6)
+ * @r: the renewer
+ * @t: the new token
+ *
+ * Spread over at most a minute, and over at most half of what the old token has left.
+ */
+void renewer_on_token(struct renewer *r, struct token *t)
+{
+        struct instant now = renewer_now();
+
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                const struct lease *c = &k->life.current;
+                uint64_t end, spread;
+
+                k->life.no_look_ups = false;
+                if (!k->life.has_current || *c->id == '\0' || c->token == t)
+                        continue;
+                end = lease_end_usec(c, now);
+                spread = usec_min(60 * USEC_PER_SEC, end > now.boot_usec ? (end - now.boot_usec) / 2 : 0);
+                if (!c->token || r->keepers->next == NULL)
+                        spread = 0;
+                life_wish(&k->life, LIFE_WHY_TOKEN, now.boot_usec + (uint64_t)((double)spread * backoff_random()));
+        }
+        renewer_on_gate(r);
+        step_all(r, false);
+        step_all(r, true);
+}
+
+void renewer_on_token_dead(struct renewer *r, struct token *t)
+{
+        struct instant now = renewer_now();
+
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                life_on_token_gone(&k->life, now, t);
+                k->life.mint_retry_usec = 0;
+        }
+        renewer_on_gate(r);
+        step_all(r, false);
+        step_all(r, true);
+}
+
+void renewer_given(struct renewer *r, struct store_secret *s)
+{
+        (void)r;
+        keeper_save(store_tag(s), NULL); /* before the reader has it */
+}
+
+void renewer_acked(struct renewer *r, struct store_secret *s)
+{
+        struct keeper *k = store_tag(s);
+        struct instant now = renewer_now();
+
+        (void)r;
+        if (k->life.has_current && store_anyone_acked(s, k->life.current.number))
+                life_on_acked(&k->life, k->life.current.number);
+        for (size_t i = 0; i < k->life.replaced_len; i++) {
+                uint64_t number = k->life.replaced[i].number;
+
+                if (store_anyone_acked(s, number))
+                        life_on_acked(&k->life, number);
+                if (store_all_moved_on(s, number))
+                        life_all_moved_on(&k->life, now, number);
+        }
+        keeper_save(k, NULL); /* before a revocation follows from it */
+        keeper_step(k);
+}
+
+void renewer_rejected(struct renewer *r, struct store_secret *s, bool denied)
+{
+        struct keeper *k = store_tag(s);
+
+        (void)r;
+        life_on_reject(&k->life, renewer_now(), denied);
+        keeper_step(k);
+}

@@ -1,0 +1,194 @@
+/* agent/renewer_status.c: what operators see and ask of the secrets under care: status, readiness, rotate. */
+#include <string.h>
+
+#include "agent/renewer_internal.h"
+#include "agent/token.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/mem.h"
+
+/**
+ * renewer_rotate() - an operator wants other versions
+ * @r: the renewer
+ * @name: NULL: all
+ * @why: ROTATE or SIGNAL
+ * @ret_body: new: {"rotating":[...],"waiting":[{"name","retry_after"}]}
+ * @ret_retry_after_usec: where nothing can rotate now: when it can
+ *
+ * Return: HTTP status: 202; 404: no such secret; 429: none can now (they will, when they can).
+ */
+int renewer_rotate(struct renewer *r, const char *name, enum life_why why, json_t **ret_body,
+                   uint64_t *ret_retry_after_usec)
+{
+        json_t *rotating = json_array(), *waiting = json_array();
+        uint64_t soonest = USEC_NEVER;
+        unsigned found = 0;
+        struct keeper *k, *next;
+
+        for (k = r->keepers; k; k = next) {
+                struct life_action action;
+                struct instant now = renewer_now();
+                uint64_t wait;
+
+                next = k->next;
+                if (!k->cfg || (name && strcmp(k->name, name) != 0))
+                        continue;
+                found++;
+                life_wish(&k->life, why, now.boot_usec);
+                action = life_next(&k->life, now);
+                wait = life_wish_wait_usec(&k->life, now);
+                if (action.step == LIFE_MINT || wait == 0 || k->life.kind == KIND_STATIC) {
+                        json_array_append_new(rotating, json_string(k->name));
+                } else {
+                        json_array_append_new(waiting,
+                                              json_pack("{s:s, s:I}", "name", k->name, "retry_after",
+                                                        (json_int_t)((wait + USEC_PER_SEC - 1) / USEC_PER_SEC)));
+                        soonest = usec_min(soonest, wait);
+                }
+                keeper_step(k);
+        }
+        *ret_body = json_pack("{s:o, s:o}", "rotating", rotating, "waiting", waiting);
+        *ret_retry_after_usec = soonest == USEC_NEVER ? 0 : soonest;
+        if (name && found == 0)
+                return 404;
+        return json_array_size(rotating) == 0 && json_array_size(waiting) > 0 ? 429 : 202;
+}
+
+static json_t *time_or_null(uint64_t wall_usec)
+{
+        char text[CLOCK_TEXT_LEN];
+
+        return wall_usec == USEC_NEVER || wall_usec == 0 ? json_null() : json_string(clock_rfc3339(wall_usec, text));
+}
+
+static const char *state_text(const struct keeper *k)
+{
+        if (!store_current(k->secret))
+                return k->error ? "failing" : "waiting";
+        if (k->life.current.failing)
+                return "stale";
+        if (k->life.mint_failing)
+                return "degraded";
+        return k->life.replaced_len > 0 ? "replacing" : "valid";
+}
+
+static json_t *holders_of(const struct keeper *k)
+{
+        json_t *all = json_array(), *some;
+
+        for (size_t i = 0; i < k->life.replaced_len; i++) {
+                some = store_holders(k->secret, k->life.replaced[i].number);
+                json_array_extend(all, some);
+                json_decref(some);
+        }
+        return all;
+}
+
+static const char *next_text(const struct keeper *k, const struct life_action *a)
+{
+        if (k->life.in_flight != LIFE_WAIT)
+                return life_step_text(k->life.in_flight);
+        if (k->life.away)
+                return "wait for Vault";
+        if (a->budget)
+                return "wait for the mint budget";
+        return a->step == LIFE_WAIT ? life_next_text(&k->life, renewer_now()) : life_step_text(a->step);
+}
+
+static json_t *describe(const struct keeper *k)
+{
+        struct instant now = renewer_now();
+        struct life_action a = life_next(&k->life, now);
+        const struct store_version *v = store_current(k->secret);
+        uint64_t at = a.at_usec == USEC_NEVER ? USEC_NEVER
+                                              : usec_add(now.wall_usec, a.at_usec - usec_min(a.at_usec, now.boot_usec));
+        json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "name", k->name, "kind", secret_kind_text(k->life.kind),
+                              "version", (json_int_t)(v ? v->number : 0), "state", state_text(k), "next_action",
+                              next_text(k, &a), "why", life_why_text(a.why != LIFE_WHY_NONE ? a.why : k->life.wish));
+
+        json_object_set_new(j, "expires_at", v ? time_or_null(store_expires_at(v)) : json_null());
+        json_object_set_new(j, "issued_at", v ? time_or_null(v->issued_usec) : json_null());
+        json_object_set_new(j, "next_action_at", time_or_null(at));
+        json_object_set_new(j, "refreshed_at", time_or_null(k->refreshed_usec));
+        json_object_set_new(j, "refreshed_usec", json_integer((json_int_t)k->refreshed_usec));
+        json_object_set_new(j, "required", json_boolean(k->cfg->required));
+        json_object_set_new(j, "held_by", holders_of(k));
+        json_object_set_new(j, "last_error", k->error ? json_string(k->error) : json_null());
+        return j;
+}
+
+json_t *renewer_status(const struct renewer *r)
+{
+        json_t *list = json_array();
+
+        for (struct store_secret *s = store_next(r->ctx.store, NULL); s; s = store_next(r->ctx.store, s))
+                json_array_append_new(list, describe(store_tag(s)));
+        return list;
+}
+
+bool renewer_required_ready(const struct renewer *r, char **ret_missing)
+{
+        struct buf text = BUF_INIT;
+
+        for (struct store_secret *s = store_next(r->ctx.store, NULL); s; s = store_next(r->ctx.store, s)) {
+                const struct keeper *k = store_tag(s);
+
+                if (!k->cfg->required || store_current(s))
+                        continue;
+                buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", k->name,
+                           k->error ? k->error : store_reason(s));
+        }
+        if (text.len == 0) {
+                buf_done(&text);
+                return true;
+        }
+        *ret_missing = buf_take(&text);
+        return false;
+}
+
+static void add_reason(json_t *reasons, const char *name, const char *text)
+{
+        cleanup_free char *line = mem_printf("%s: %s", name, text);
+
+        json_array_append_new(reasons, json_string(line));
+}
+
+bool renewer_all_good(const struct renewer *r, json_t *reasons)
+{
+        bool good = true;
+
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                if (!k->cfg)
+                        continue;
+                if (!store_current(k->secret))
+                        add_reason(reasons, k->name, store_reason(k->secret));
+                else if (k->life.current.failing || k->life.mint_failing)
+                        add_reason(reasons, k->name, k->error ? k->error : "cannot be renewed or read again");
+                else
+                        continue;
+                good = false;
+        }
+        return good;
+}
+
+bool renewer_any_required_lost(const struct renewer *r, json_t *reasons)
+{
+        bool lost = false;
+
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                if (!k->cfg || !k->cfg->required || store_current(k->secret))
+                        continue;
+                add_reason(reasons, k->name, store_reason(k->secret));
+                lost = true;
+        }
+        return lost;
+}
+
+unsigned renewer_leaving(const struct renewer *r)
+{
+        unsigned n = 0;
+
+        for (struct keeper *k = r->keepers; k; k = k->next)
+                n += k->cfg == NULL;
+        return n;
+}
