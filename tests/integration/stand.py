@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -202,7 +203,7 @@ class Stand:
         return [code for code in codes if code is not None]
 
     def keep_logs(self, test_name):
-        folder = os.path.join(self.log_dir, test_name)
+        folder = os.path.join(self.log_dir, re.sub(r"[^\w.-]+", "-", test_name)[:100])
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         for log in self.logs():

@@ -34,7 +34,8 @@ def test_a_note_is_added_listed_and_found(stand, app):
 
 
 @pytest.mark.parametrize("text", ["é ü 日本語 🎉", "a\nb\tc", "  spaces  ", "'; DROP TABLE notes; --", "\\", "x" * 4096,
-                                  "𝒳" * 1024])
+                                  "𝒳" * 1024],
+                         ids=["unicode", "control", "spaces", "quotes", "backslash", "longest", "astral"])
 def test_text_is_kept_exactly(stand, app, text):
     note = app.add(text)
     assert note["text"] == text
@@ -52,21 +53,25 @@ def test_pages_by_key(stand, app):
     assert last["next"] is None
 
 
-@pytest.mark.parametrize("status,method,path,body,headers", [
-    (400, "POST", "/api/v1/notes", "{", {"Content-Type": "application/json"}),
-    (400, "POST", "/api/v1/notes", '{"text": ""}', {"Content-Type": "application/json"}),
-    (400, "POST", "/api/v1/notes", '{"text": 5}', {"Content-Type": "application/json"}),
-    (400, "POST", "/api/v1/notes", b'{"text": "\xff"}', {"Content-Type": "application/json"}),
-    (400, "POST", "/api/v1/notes", '{"text": "%s"}' % ("x" * 4097), {"Content-Type": "application/json"}),
-    (400, "GET", "/api/v1/notes?limit=0", None, {}),
-    (400, "GET", "/api/v1/notes?limit=101", None, {}),
-    (400, "GET", "/api/v1/notes?limit=x", None, {}),
-    (404, "GET", "/nothing", None, {}),
-    (404, "GET", "/api/v1/notes/0x", None, {}),
-    (405, "DELETE", "/api/v1/notes", None, {}),
-    (413, "POST", "/api/v1/notes", '{"text": "%s"}' % ("x" * 70000), {"Content-Type": "application/json"}),
-    (415, "POST", "/api/v1/notes", "text=x", {"Content-Type": "text/plain"}),
-])
+JSON = {"Content-Type": "application/json"}
+ERRORS = {
+    "no JSON": (400, "POST", "/api/v1/notes", "{", JSON),
+    "empty text": (422, "POST", "/api/v1/notes", '{"text": ""}', JSON),
+    "text is a number": (422, "POST", "/api/v1/notes", '{"text": 5}', JSON),
+    "no UTF-8": (400, "POST", "/api/v1/notes", b'{"text": "\xff"}', JSON),
+    "text too long": (422, "POST", "/api/v1/notes", '{"text": "%s"}' % ("x" * 4097), JSON),
+    "limit 0": (400, "GET", "/api/v1/notes?limit=0", None, {}),
+    "limit 101": (400, "GET", "/api/v1/notes?limit=101", None, {}),
+    "limit no number": (400, "GET", "/api/v1/notes?limit=x", None, {}),
+    "no such page": (404, "GET", "/nothing", None, {}),
+    "no such note": (404, "GET", "/api/v1/notes/0x", None, {}),
+    "no such method": (405, "DELETE", "/api/v1/notes", None, {}),
+    "body too long": (413, "POST", "/api/v1/notes", '{"text": "%s"}' % ("x" * 70000), JSON),
+    "no such type": (415, "POST", "/api/v1/notes", "text=x", {"Content-Type": "text/plain"}),
+}
+
+
+@pytest.mark.parametrize("status,method,path,body,headers", ERRORS.values(), ids=ERRORS.keys())
 def test_errors_are_problem_json(stand, app, status, method, path, body, headers):
     answer = app.ask(method, path, body, headers)
     assert answer.status == status, answer.text

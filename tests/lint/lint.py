@@ -20,7 +20,8 @@ LIBRARY_USERS = {
     "mysql": ["app/db_conn.c"],
     "openssl/": ["common/*.c", "agent/csr*.c", "agent/cert*.c", "app/tls*.c", "app/csrf.c"],
     "systemd/": ["common/sdnotify.c", "agent/policy*.c"],
-    "event2/": ["common/loop.c", "common/http_client*.c", "common/http_server*.c", "common/unixsock.c", "app/tls.c"],
+    "event2/": ["common/loop.c", "common/http_client*.c", "common/http_io.c", "common/http_server*.c", "common/unixsock.c",
+               "app/tls.c"],
     "cmocka.h": ["tests/*"],
 }
 
