@@ -132,6 +132,9 @@ struct db_conn *db_worker_conn(struct db_worker *w)
  */
 void db_worker_failed(struct db_worker *w, const struct db_conn *conn, int fault)
 {
+        /* db_worker_free() cut it off itself. */
+        if (db_queue_stopped(w->queue))
+                return;
         if (fault == DB_DEAD) {
                 db_slot_lost(w->slot);
                 return;
