@@ -10,7 +10,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
-#include "common/log.h"
 #include "common/loop.h"
 
 #define TLS_INPUT_MAX ((size_t)16 << 10) /* what a pipelining client may have waiting in the bufferevent */

@@ -136,11 +136,16 @@ void conn_start(struct http_conn *c);                 /* accepted: reads from he
 void conn_doom(struct http_conn *c, const char *why); /* dies in this turn */
 void conn_refuse(struct http_conn *c, int status, const char *detail); /* says so, then closes */
 void conn_answered(struct http_conn *c);                               /* the answer is whole, maybe unsent */
-void conn_advance(struct http_conn *c);                                /* goes on with what was received */
 void conn_drain(struct http_conn *c);
+void conn_go_on_later(struct http_conn *c); /* conn_advance(), in the next turn */
 void conn_on_readable(struct http_conn *c); /* bytes, or the end of them */
 void conn_on_sent(struct http_conn *c);     /* nothing is unsent any more */
 void conn_set_state(struct http_conn *c, enum conn_state state);
+
+/* http_receive.c: from bytes to a request */
+void conn_advance(struct http_conn *c);    /* goes on with what was received */
+ssize_t conn_fill(struct http_conn *c);    /* receives; 0 or less: nothing came, an end was dealt with */
+void conn_drop_input(struct http_conn *c); /* wipes and frees it */
 
 /* http_io.c: bytes in and out, plain or through TLS */
 void io_open(struct http_conn *c);

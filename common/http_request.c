@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 
