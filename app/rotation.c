@@ -147,7 +147,7 @@ static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uin
                 return;
         if (in_use == h->version)
                 set_text(&h->problem, "");
-        else if (s->login_denied || in_use != 0)
+        else if (in_use != 0 || (s->login_denied && h == &r->held[LOGIN]))
                 fail_half(r, h, outcome, s->error);
         else /* the first pair: it waits for its other half, or is dialled again and again */
                 set_text(&h->problem, s->error);
