@@ -85,6 +85,7 @@ static void note_failure(struct db_swap *s, struct db_pair *pair, int r, const c
         uint64_t now = clock_monotonic_usec();
         bool is_news = pair->fault != r;
 
+        db_bell_ring(s->bell);
         pair->fault = r;
         snprintf(pair->error, sizeof(pair->error), "%s", error);
         pair->retry_usec =
@@ -114,6 +115,7 @@ static void note_success(struct db_swap *s, struct db_pair *pair, const struct d
         for (struct db_slot *other = s->slots; other; other = other->next)
                 if (other != by && other->pair != s->pair)
                         other->wake(other->arg);
+        db_bell_ring(s->bell);
 }
 
 /* Under the lock, which it lets go while it dials. Return: true where the slot has a new session; the one before is handed out. */

@@ -128,14 +128,16 @@ struct db_conn *db_worker_conn(struct db_worker *w)
  * db_worker_failed() - a statement failed for no fault of its jobs
  * @w:     the worker
  * @conn:  what it ran on
- * @fault: enum db_fault; DB_DEAD: @conn is closed and the next turn has another; else there is a pause, longer each time
+ * @fault: enum db_fault; DB_DEAD, DB_REFUSED: @conn is closed and the next turn has another; else there is a pause, longer
+ *         each time
  */
 void db_worker_failed(struct db_worker *w, const struct db_conn *conn, int fault)
 {
         /* db_worker_free() cut it off itself. */
         if (db_queue_stopped(w->queue))
                 return;
-        if (fault == DB_DEAD) {
+        /* A privilege is gone with the user, too (MariaDB looks at a table's grants each time): dialling tells which it is. */
+        if (fault == DB_DEAD || fault == DB_REFUSED) {
                 db_slot_lost(w->slot);
                 return;
         }
