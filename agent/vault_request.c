@@ -163,6 +163,22 @@ static void set_list(json_t *body, const char *key, char *const *items)
                 set_text(body, key, buf_text(&joined));
 }
 
+/* What a role with key_type "any" must be told, and every other one passes over. */
+static void set_key_type(json_t *body, enum key_type type)
+{
+        static const struct {
+                const char *name;
+                int bits;
+        } types[] = {
+                [KEY_EC_P256] = {"ec", 256},    [KEY_EC_P384] = {"ec", 384},    [KEY_RSA_2048] = {"rsa", 2048},
+                [KEY_RSA_3072] = {"rsa", 3072}, [KEY_RSA_4096] = {"rsa", 4096}, [KEY_ED25519] = {"ed25519", 0},
+        };
+
+        set_text(body, "key_type", types[type].name);
+        if (types[type].bits > 0)
+                json_object_set_new(body, "key_bits", json_integer(types[type].bits));
+}
+
 /**
  * vault_request_certificate() - POST PKI/sign/ROLE, PKI/issue/ROLE (api/secret/pki)
  * @ret:  filled; vault_request_done() it
@@ -180,10 +196,12 @@ void vault_request_certificate(struct vault_request *ret, const char *path, cons
         set_list(body, "ip_sans", c->ip_sans);
         set_list(body, "uri_sans", c->uri_sans);
         set_text(body, "format", "pem");
-        if (csr)
+        if (csr) {
                 set_text(body, "csr", csr);
-        else
+        } else {
                 set_text(body, "private_key_format", "pkcs8");
+                set_key_type(body, c->key_type);
+        }
         if (c->ttl_usec > 0) {
                 cleanup_free char *ttl = mem_printf("%llus", (unsigned long long)(c->ttl_usec / USEC_PER_SEC));
 

@@ -106,7 +106,8 @@ static void certificate_request_holds_what_is_configured(void **state)
                       "\"format\":\"pem\",\"ip_sans\":\"127.0.0.1\",\"ttl\":\"86400s\",\"uri_sans\":\"spiffe://x/y\"}");
         vault_request_certificate(&r, "pki/issue/notes", &(struct config_certificate){.common_name = name}, NULL);
         check_request(&r, "POST", "/v1/pki/issue/notes",
-                      "{\"common_name\":\"notes.localhost\",\"format\":\"pem\",\"private_key_format\":\"pkcs8\"}");
+                      "{\"common_name\":\"notes.localhost\",\"format\":\"pem\",\"key_bits\":256,\"key_type\":\"ec\","
+                      "\"private_key_format\":\"pkcs8\"}");
 }
 
 #define NO_LEASE "\"request_id\":\"r\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":0"
