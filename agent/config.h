@@ -36,7 +36,7 @@ const char *config_auth_method_text(enum auth_method method); /* "approle", "tok
 
 struct config_auth {
         enum auth_method method;
-        char *mount_path; /* "auth/approle", no slash at either end */
+        char *mount_path; /* "auth/approle", no slash at either end; "auth/token" for token_file */
         char *role_id_file_path, *secret_id_file_path;
         char *secret_id_response_wrapping_path;   /* NULL: the secret-id file holds the secret-id itself */
         bool remove_secret_id_file_after_reading; /* default true, as in Vault Agent */

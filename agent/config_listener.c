@@ -214,6 +214,7 @@ static void read_body(struct config_reader *r, const char *label, const struct h
                         keep(config, l);
                 } else {
                         check_tcp(r, body, &reading);
+                        l->socket_mode = 0;
                         keep(config, l);
                 }
         }

@@ -247,7 +247,7 @@ static void the_example_means_what_it_says(void **state)
                       "wrap=auth/approle/role/notes/secret-id remove=1 token=-\n"
                       "listener /run/leasekeeper/agent.sock unix=1 metrics=0 mode=660 user=- group=1600 uid=4294967295 "
                       "gid=1600\n"
-                      "listener 127.0.0.1:8201 unix=0 metrics=1 mode=37777777777 user=- group=- uid=4294967295 "
+                      "listener 127.0.0.1:8201 unix=0 metrics=1 mode=0 user=- group=- uid=4294967295 "
                       "gid=4294967295\n"
                       "secret db database/creds/notes cert=0 grace=30000000 refresh=300000000 "
                       "verify=18446744073709551615 burst=3 "
@@ -298,6 +298,22 @@ static void later_files_win_and_lists_add_up(void **state)
         assert_non_null(strstr(text, "secret two kv/two "));
         assert_non_null(strstr(text, "  allow 1 2 0 4294967295\n  allow 0 4294967295 1 3\n"));
         assert_non_null(strstr(text, "rotate=0 "));
+}
+
+static void the_example_that_is_shipped_checks(void **state)
+{
+        const char *path = "systemd/leasekeeperd.hcl.example";
+        struct config_findings f;
+        struct config *c;
+
+        (void)state;
+        clear_environment();
+        c = config_load(&path, 1, CONFIG_SYNTAX, &f);
+        print_findings(&f);
+        assert_non_null(c);
+        assert_int_equal(f.len, 0);
+        config_free(c);
+        config_findings_done(&f);
 }
 
 static void a_missing_file_is_a_finding(void **state)
@@ -662,6 +678,7 @@ int main(void)
                 cmocka_unit_test(the_example_means_what_it_says),
                 cmocka_unit_test(what_is_left_out_has_its_default),
                 cmocka_unit_test(later_files_win_and_lists_add_up),
+                cmocka_unit_test(the_example_that_is_shipped_checks),
                 cmocka_unit_test(a_missing_file_is_a_finding),
                 cmocka_unit_test(the_environment_wins_and_says_so),
                 cmocka_unit_test(a_broken_environment_is_a_finding),
