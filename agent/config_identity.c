@@ -50,8 +50,7 @@ char *config_secret_identity(const struct config_secret *s)
                 add_list(&b, "ip_sans", c->ip_sans);
                 add_list(&b, "uri_sans", c->uri_sans);
                 buf_printf(&b, ",\"ttl_usec\":%" PRIu64, c->ttl_usec);
-                if (c->sign)
-                        add_member(&b, "key_type", config_key_type_text(c->key_type));
+                add_member(&b, "key_type", config_key_type_text(c->key_type));
         }
         buf_char(&b, '}');
         return buf_take(&b);

@@ -170,7 +170,6 @@ static void check_certificate(struct config_reader *r, const struct hcl_node *bo
                               struct config_secret *s)
 {
         const struct config_certificate *c = &s->certificate;
-        const struct hcl_node *key_type = config_member(body, "key_type");
 
         apply_certificate_path(r, config_member(body, "path"), title, s);
         if (!c->common_name && !c->alt_names && !c->ip_sans && !c->uri_sans)
@@ -186,10 +185,6 @@ static void check_certificate(struct config_reader *r, const struct hcl_node *bo
         if (c->ttl_usec % USEC_PER_SEC != 0 || c->ttl_usec > 3650 * UINT64_C(86400) * USEC_PER_SEC)
                 config_error(r, config_member(body, "ttl"),
                              "%s: ttl is no whole number of seconds up to 10 years; correct it", title);
-        if (key_type != body && !c->sign)
-                config_warn(r, key_type,
-                            "%s: key_type is ignored: with issue/ the role decides; use sign/ to make the key here",
-                            title);
 }
 
 static void check_durations(struct config_reader *r, const struct hcl_node *body, const char *title,

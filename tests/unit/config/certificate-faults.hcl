@@ -2,7 +2,6 @@
 # expect error 15: certificate "c2": path "sign/x" ends neither in sign/ROLE nor in issue/ROLE
 # expect error 16: certificate "c3" names nobody; add common_name
 # expect error 17: "key_type" is dsa; it must be "ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096" or "ed25519"
-# expect warning 18: certificate "c5": key_type is ignored: with issue/ the role decides
 # expect error 19: ip_sans: "localhost" is no IP address; names belong into alt_names
 # expect error 20: alt_names: "a,b" is no single name; write each into quotes of its own
 # expect error 21: uri_sans: "host" is no URI
@@ -11,6 +10,7 @@
 # expect error 24: certificate "c11": ttl is no whole number of seconds
 # expect error 25: a second secret or certificate "db"
 # expect error 26: certificate "c12" has no path; add path = "pki/sign/ROLE"
+# c5 has no fault: a role with key_type "any" needs to be told
 certificate "c1" { path = "pki/roles/x" common_name = "x" allow { user = 1 } }
 certificate "c2" { path = "sign/x" common_name = "x" allow { user = 1 } }
 certificate "c3" { path = "pki/sign/x" allow { user = 1 } }
