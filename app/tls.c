@@ -134,6 +134,7 @@ static EVP_PKEY *read_key(const char *pem)
 static int add_chain(SSL_CTX *ctx, const char *pem)
 {
         BIO *bio = open_pem(pem);
+        bool is_empty = true;
         X509 *x;
         int r = 0;
 
@@ -145,9 +146,10 @@ static int add_chain(SSL_CTX *ctx, const char *pem)
                 if (!is_root && SSL_CTX_add1_chain_cert(ctx, x) != 1)
                         r = -EINVAL;
                 X509_free(x);
+                is_empty = false;
         }
         /* The end of the text shows as "no start line"; anything else is a damaged certificate. */
-        if (r == 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        if (r == 0 && (is_empty || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
                 r = -EINVAL;
         if (r == 0)
                 ERR_clear_error();
