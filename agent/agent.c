@@ -14,6 +14,7 @@
 #include "agent/store.h"
 #include "agent/vault_link.h"
 #include "common/clock.h"
+#include "common/clock_step.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -21,9 +22,11 @@
 #include "common/parse.h"
 #include "common/sdnotify.h"
 
-#define EXTEND_EVERY_USEC (10 * USEC_PER_SEC)
-#define EXTEND_BY_USEC    (30 * USEC_PER_SEC)
-#define LOOK_USEC         (20 * USEC_PER_MSEC) /* what changes in between is looked at once */
+#define EXTEND_EVERY_USEC   (10 * USEC_PER_SEC)
+#define EXTEND_BY_USEC      (30 * USEC_PER_SEC)
+#define CONSUMERS_WAIT_USEC (5 * USEC_PER_SEC)
+#define REVOKE_WAIT_USEC    (3 * USEC_PER_SEC)
+#define LOOK_USEC           (20 * USEC_PER_MSEC) /* what changes in between is looked at once */
 
 static const struct output_kind *const outputs[AGENT_OUTPUTS] = {&output_file, &output_socket};
 
@@ -231,14 +234,66 @@ static void on_usr1(void *arg)
         rotate_all(arg);
 }
 
+/* --- the end --- */
+
+static void end(struct agent *a)
+{
+        a->exit_code = 0;
+        loop_stop(a->loop);
+}
+
+static void on_all_revoked(void *arg)
+{
+        struct agent *a = arg;
+
+        if (state_remove_all(a->state) < 0)
+                log_warn("%s: not all of the state could be removed", a->config->state_dir);
+        end(a);
+}
+
+static void on_revoke_late(void *arg)
+{
+        log_warn("Vault did not answer in time: what could not be revoked lives to its own end");
+        on_all_revoked(arg);
+}
+
+/* The consumers had their time: outputs are unlinked, then the tokens go and their leases with them (rule 16). */
+static void on_goodbye(void *arg)
+{
+        struct agent *a = arg;
+        struct store_secret *s;
+
+        while ((s = store_next(a->store, NULL)) != NULL)
+                store_remove(a->store, s);
+        loop_timer_free(a->end_timer);
+        a->end_timer = loop_timer_new(a->loop, on_revoke_late, a);
+        loop_timer_in(a->end_timer, REVOKE_WAIT_USEC);
+        auth_revoke_all(a->auth, on_all_revoked, a);
+}
+
 static void on_term(void *arg)
 {
         struct agent *a = arg;
 
-        log_info("told to end");
+        if (a->ending)
+                return;
+        a->ending = true;
+        log_info("told to end%s", a->config->revoke_on_stop ? ": revoking every lease" : "");
         sdnotify_stopping();
-        a->exit_code = 0;
-        loop_stop(a->loop);
+        if (!a->config->revoke_on_stop) {
+                end(a);
+                return;
+        }
+        renewer_stop(a->renewer, "agent stopping");
+        a->end_timer = loop_timer_new(a->loop, on_goodbye, a);
+        loop_timer_in(a->end_timer, store_consumers(a->store) > 0 ? CONSUMERS_WAIT_USEC : 0);
+}
+
+static void on_clock_step(void *arg)
+{
+        struct agent *a = arg;
+
+        renewer_on_clock_step(a->renewer);
 }
 
 /* --- start and end --- */
@@ -312,7 +367,9 @@ static void run(struct agent *a)
         struct loop_signal *usr1 = loop_signal_new(a->loop, SIGUSR1, on_usr1, a);
         struct loop_signal *term = loop_signal_new(a->loop, SIGTERM, on_term, a);
         struct loop_signal *intr = loop_signal_new(a->loop, SIGINT, on_term, a);
+        struct clock_step *clock;
 
+        clock = clock_step_new(a->loop, on_clock_step, a);
         a->look_timer = loop_timer_new(a->loop, on_look, a);
         a->extend_timer = loop_timer_new(a->loop, on_extend, a);
         a->watchdog_timer = loop_timer_new(a->loop, on_watchdog, a);
@@ -325,6 +382,8 @@ static void run(struct agent *a)
                 loop_run(a->loop);
         }
         close_parts(a);
+        clock_step_free(clock);
+        loop_timer_free(a->end_timer);
         loop_timer_free(a->look_timer);
         loop_timer_free(a->extend_timer);
         loop_timer_free(a->watchdog_timer);

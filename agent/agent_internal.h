@@ -20,9 +20,9 @@ struct agent {
         struct store *store;
         struct renewer *renewer;
         void *outputs[AGENT_OUTPUTS];
-        struct loop_timer *look_timer, *extend_timer, *watchdog_timer;
+        struct loop_timer *look_timer, *extend_timer, *watchdog_timer, *end_timer;
         uint64_t start_usec;
-        bool ready, looking;
+        bool ready, looking, ending;
         char *reload_error; /* why the last reload changed nothing; NULL */
         int exit_code;
 };

@@ -8,6 +8,7 @@
 #include "agent/config.h"
 #include "agent/state.h"
 #include "common/clock.h"
+#include "common/file_watch.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -77,6 +78,7 @@ struct auth *auth_free(struct auth *a)
         vault_link_cancel(a->call);
         vault_link_cancel(a->token_call);
         loop_timer_free(a->timer);
+        file_watch_free(a->files);
         token_unref(a->token);
         token_unref(a->candidate);
         for (size_t i = 0; i < a->old_len; i++)
@@ -265,12 +267,52 @@ void auth_step(struct auth *a)
         loop_timer_at(a->timer, at);
 }
 
+/* Rule 8: kept now (a wrapped one is unwrapped at once), used when a login is due; after a refusal that is at once. */
+static void look_at_credentials(struct auth *a)
+{
+        char *error = NULL;
+
+        if (a->method->read(a->config, &a->credentials, &error) == 1) {
+                log_info("new login credentials were read; they are used when a login is due");
+                auth_save(a);
+                if (a->refusals > 0) {
+                        a->refusals = 0;
+                        a->login_usec = 0;
+                }
+                if (a->credentials.wrapping)
+                        auth_unwrap(a);
+        }
+        mem_free(error); /* said when a login is due */
+        auth_step(a);
+}
+
+static void on_files(void *arg)
+{
+        look_at_credentials(arg);
+}
+
+static void watch_files(struct auth *a)
+{
+        const char *const all[] = {a->config->role_id_file_path, a->config->secret_id_file_path,
+                                   a->config->token_file_path};
+        const char *paths[array_len(all) + 1];
+        size_t len = 0;
+
+        for (size_t i = 0; i < array_len(all); i++)
+                if (all[i])
+                        paths[len++] = all[i];
+        paths[len] = NULL;
+        file_watch_free(a->files);
+        a->files = file_watch_new(a->loop, paths, on_files, a);
+}
+
 /**
  * auth_start() - the token that the state held is used at once and looked up; without one, logs in
  * @a: the auth
  */
 void auth_start(struct auth *a)
 {
+        watch_files(a);
         if (auth_token(a)) {
                 log_info("using the saved Vault token (accessor %s)", a->token->accessor);
                 a->events.on_token(a->token, a->arg);
@@ -281,19 +323,9 @@ void auth_start(struct auth *a)
 
 void auth_set_config(struct auth *a, const struct config_auth *config)
 {
-        char *error = NULL;
-
         a->config = config;
-        if (a->method->read(config, &a->credentials, &error) == 1) {
-                log_info("new login credentials were read; they are used when a login is due");
-                auth_save(a);
-                if (a->refusals > 0) {
-                        a->refusals = 0;
-                        a->login_usec = 0;
-                }
-        }
-        mem_free(error); /* said when a login is due */
-        auth_step(a);
+        watch_files(a);
+        look_at_credentials(a);
 }
 
 void auth_vault_back(struct auth *a)
@@ -387,4 +419,76 @@ json_t *auth_status(const struct auth *a)
         }
         json_object_set_new(j, "error", json_string(auth_error(a)));
         return j;
+}
+
+struct farewell { /* on_stop = "revoke": how many tokens are still on their way */
+        unsigned left;
+        void (*done)(void *arg);
+        void *arg;
+};
+
+static void on_farewell(const struct vault_reply *reply, void *arg)
+{
+        struct farewell *f = arg;
+
+        if (reply->outcome != VAULT_OK)
+                log_warn("revoking a Vault token at the end failed: %s (%ld); it and its leases live to their own end",
+                         reply->error, reply->status);
+        if (--f->left > 0)
+                return;
+        f->done(f->arg);
+        mem_free(f);
+}
+
+static void say_farewell(struct auth *a, struct token *t, struct farewell *f)
+{
+        struct vault_request request;
+
+        if (!t || !token_alive(t, auth_now()))
+                return;
+        f->left++;
+        vault_request_simple(&request, VAULT_TOKEN_REVOKE);
+        vault_link_send(a->link, LINK_URGENT, &request, t, 0, on_farewell, f);
+}
+
+/**
+ * auth_revoke_all() - revokes every living token, and with each its leases (rule 16, on_stop = "revoke")
+ * @a: the auth; does nothing else any more
+ * @done: called once all were answered, at once where there is none; @arg goes with it
+ */
+void auth_revoke_all(struct auth *a, void (*done)(void *arg), void *arg)
+{
+        struct farewell *f = mem_new(sizeof(*f));
+
+        loop_timer_cancel(a->timer);
+        *f = (struct farewell){.left = 1, .done = done, .arg = arg};
+        say_farewell(a, a->token, f);
+        for (size_t i = 0; i < a->old_len; i++)
+                say_farewell(a, a->old[i], f);
+        if (--f->left > 0)
+                return;
+        mem_free(f);
+        done(arg);
+}
+
+/**
+ * auth_want_new() - the current token ends too soon for a lease that is wanted (rule 6): log in anew, if it is past half of its life
+ * @a: the auth
+ * @wanted_usec: the life of the lease
+ *
+ * Return: is a login due or under way, so that it is better to wait for its token?
+ */
+bool auth_want_new(struct auth *a, uint64_t wanted_usec)
+{
+        struct instant now = auth_now();
+        const struct token *t = a->token;
+
+        if (!t || t->renewable || t->end_usec == USEC_NEVER || usec_add(now.boot_usec, wanted_usec) <= t->end_usec)
+                return false;
+        if (now.boot_usec < t->last_start_usec + (t->end_usec - t->last_start_usec) / 2 ||
+            now.boot_usec < a->login_usec)
+                return false;
+        if (a->phase == AUTH_IDLE && vault_link_is_open(a->link))
+                auth_log_in(a);
+        return a->phase != AUTH_IDLE;
 }

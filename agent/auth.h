@@ -38,5 +38,7 @@ void auth_tend(struct auth *a);               /* leases went: old tokens without
 const char *auth_error(const struct auth *a); /* why there is no token, or why renewing it fails; "" */
 json_t *auth_status(const struct auth *a);    /* new: for status; no secret in it */
 void auth_revoke_all(struct auth *a, void (*done)(void *arg), void *arg); /* on_stop = "revoke" */
+bool auth_want_new(struct auth *a,
+                   uint64_t wanted_usec); /* rule 6: better wait for another token than mint with this one? */
 
 #endif

@@ -38,6 +38,8 @@ struct auth {
         struct link_call *call;       /* of the phase */
         struct link_call *token_call; /* renew-self, or a look-up of the current token */
         struct loop_timer *timer;
+        struct file_watch *files; /* the credential files */
+        bool unwrap_only;         /* no login is due: the unwrapped secret-id is only kept */
         struct auth_credentials credentials;
         uint64_t login_usec; /* not before (CLOCK_BOOTTIME) */
         uint64_t last_login_usec;
@@ -52,6 +54,7 @@ struct instant auth_now(void);
 void auth_step(struct auth *a); /* what is due now; arms the timer */
 void auth_set_error(struct auth *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void auth_log_in(struct auth *a); /* auth_login.c: begins a login; ends in auth_install() or a later try */
+void auth_unwrap(struct auth *a); /* a wrapped secret-id came while no login is due */
 void auth_install(struct auth *a, struct token *t); /* steals t: it is current from now on */
 int auth_save(struct auth *a);                      /* auth_state.c */
 

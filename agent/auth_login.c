@@ -212,13 +212,32 @@ static void on_wrap_looked_up(const struct vault_reply *reply, void *arg)
         token_unref(wrapping);
 }
 
+static void begin_unwrap(struct auth *a)
+{
+        struct vault_request request;
+
+        vault_request_wrap_lookup(&request, a->credentials.wrapping);
+        send(a, AUTH_WRAP_LOOKUP, &request, NULL, on_wrap_looked_up);
+}
+
+/**
+ * auth_unwrap() - a wrapped secret-id came: its one use must not pass by (rule 8)
+ * @a: the auth; where a login is under way, that does it
+ */
+void auth_unwrap(struct auth *a)
+{
+        if (a->phase != AUTH_IDLE || !vault_link_is_open(a->link))
+                return;
+        a->unwrap_only = auth_token(a) != NULL;
+        begin_unwrap(a);
+}
+
 /**
  * auth_log_in() - begins a login; a->phase is AUTH_IDLE
  * @a: the auth
  */
 void auth_log_in(struct auth *a)
 {
-        struct vault_request request;
         char *error = NULL;
         int r;
 
@@ -237,9 +256,9 @@ void auth_log_in(struct auth *a)
                 a->refusals = 0;
         if (r == 1 && auth_save(a) < 0)
                 log_error("the login credentials cannot be saved in the state");
+        a->unwrap_only = false;
         if (a->credentials.wrapping) {
-                vault_request_wrap_lookup(&request, a->credentials.wrapping);
-                send(a, AUTH_WRAP_LOOKUP, &request, NULL, on_wrap_looked_up);
+                begin_unwrap(a);
                 return;
         }
         log_in_now(a);

@@ -178,7 +178,8 @@ static void lose(struct keeper *k, enum life_why why)
         const char *reason = why == LIFE_WHY_GONE ? "its lease is not known to Vault any more" : "it has ended";
         bool had = store_current(k->secret) != NULL;
         uint64_t number = k->life.current.number;
-        cleanup_free char *text = k->error ? mem_printf("%s; %s", reason, k->error) : mem_strdup(reason);
+        cleanup_free char *text =
+                k->error && why != LIFE_WHY_GONE ? mem_printf("%s; %s", reason, k->error) : mem_strdup(reason);
 
         log_warn("%s: version %llu is no longer served: %s", k->name, (unsigned long long)number, text);
         store_lose(k->renewer->ctx.store, k->secret, text);
@@ -260,7 +261,7 @@ void keeper_step(struct keeper *k)
         struct life_action action;
         struct instant now;
 
-        if (!settle_unsaved(k))
+        if (k->stopped || !settle_unsaved(k))
                 return;
         for (unsigned i = 0; i < STEPS_MAX; i++) {
                 if (is_finished(k)) {
@@ -467,16 +468,26 @@ void renewer_on_gate(struct renewer *r)
         step_all(r, true);
 }
 
+static uint64_t count_leases(const struct renewer *r)
+{
+        uint64_t n = 0;
+
+        for (const struct keeper *k = r->keepers; k; k = k->next)
+                n += k->life.has_current && *k->life.current.id != '\0';
+        return n;
+}
+
 /**
  * renewer_on_token() - another token is current: every lease of an older one is replaced (rule 6)
  * @r: the renewer
  * @t: the new token
  *
- * Spread over at most a minute, and over at most half of what the old token has left.
+ * Spread by 20 ms a lease, over at most a minute and at most half of what the old token has left.
  */
 void renewer_on_token(struct renewer *r, struct token *t)
 {
         struct instant now = renewer_now();
+        uint64_t most = usec_min(60 * USEC_PER_SEC, count_leases(r) * 20 * USEC_PER_MSEC);
 
         for (struct keeper *k = r->keepers; k; k = k->next) {
                 const struct lease *c = &k->life.current;
@@ -486,9 +497,7 @@ void renewer_on_token(struct renewer *r, struct token *t)
                 if (!k->life.has_current || *c->id == '\0' || c->token == t)
                         continue;
                 end = lease_end_usec(c, now);
-                spread = usec_min(60 * USEC_PER_SEC, end > now.boot_usec ? (end - now.boot_usec) / 2 : 0);
-                if (!c->token || r->keepers->next == NULL)
-                        spread = 0;
+                spread = usec_min(most, end > now.boot_usec ? (end - now.boot_usec) / 2 : 0);
                 life_wish(&k->life, LIFE_WHY_TOKEN, now.boot_usec + (uint64_t)((double)spread * backoff_random()));
         }
         renewer_on_gate(r);
@@ -507,6 +516,43 @@ void renewer_on_token_dead(struct renewer *r, struct token *t)
         renewer_on_gate(r);
         step_all(r, false);
         step_all(r, true);
+}
+
+/**
+ * renewer_on_clock_step() - the wall clock was set by more than 10 s (rule 13)
+ * @r: the renewer
+ *
+ * Leases live by another clock and are looked up again, spread by 20 ms each over at most a minute; certificates are judged anew.
+ */
+void renewer_on_clock_step(struct renewer *r)
+{
+        struct instant now = renewer_now();
+        uint64_t spread = usec_min(60 * USEC_PER_SEC, count_leases(r) * 20 * USEC_PER_MSEC);
+
+        for (struct keeper *k = r->keepers; k; k = k->next)
+                if (k->life.has_current && k->life.current.verify_usec != USEC_NEVER)
+                        k->life.current.verify_usec =
+                                usec_min(k->life.current.verify_usec,
+                                         now.boot_usec + (uint64_t)((double)spread * backoff_random()));
+        step_all(r, false);
+        step_all(r, true);
+}
+
+/**
+ * renewer_stop() - nothing is asked of Vault any more
+ * @r: the renewer
+ * @reason: what the readers are told; NULL: nothing, what is served stays
+ */
+void renewer_stop(struct renewer *r, const char *reason)
+{
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                loop_timer_cancel(k->timer);
+                vault_link_cancel(k->call);
+                k->call = NULL;
+                k->stopped = true;
+                if (reason && k->secret)
+                        store_lose(r->ctx.store, k->secret, reason);
+        }
 }
 
 void renewer_given(struct renewer *r, struct store_secret *s)

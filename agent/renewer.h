@@ -41,6 +41,10 @@ void renewer_on_token(struct renewer *r,
                       struct token *t); /* another token is current: leases of others are replaced, spread */
 void renewer_on_token_dead(struct renewer *r, struct token *t);
 
+void renewer_on_clock_step(struct renewer *r);
+void renewer_stop(struct renewer *r,
+                  const char *reason); /* on_stop = "revoke": readers are told `lost` with the reason */
+
 void renewer_given(struct renewer *r, struct store_secret *s);
 void renewer_acked(struct renewer *r, struct store_secret *s);
 void renewer_rejected(struct renewer *r, struct store_secret *s, bool denied);

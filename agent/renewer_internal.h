@@ -30,6 +30,7 @@ struct keeper {
         struct keypair *key;           /* certificates: the key of the mint in flight */
         struct store_version *unsaved; /* minted, and the state could not be written yet: not published */
         enum life_why why;             /* of the mint in flight, or of the unsaved version */
+        bool stopped;                  /* the agent ends: no step any more */
         bool said_budget;              /* the wait for the budget was told */
         bool said_no_revoke;
         uint64_t refreshed_usec; /* wall clock of the last good answer */

@@ -12,8 +12,9 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 
-#define UNSAVED_RETRY_USEC (5 * USEC_PER_SEC)
-#define TIMEOUT_LEAST_USEC (2 * USEC_PER_SEC)
+#define UNSAVED_RETRY_USEC  (5 * USEC_PER_SEC)
+#define NEW_TOKEN_WAIT_USEC (2 * USEC_PER_SEC)
+#define TIMEOUT_LEAST_USEC  (2 * USEC_PER_SEC)
 
 /* A hung request must not cost the lease: at most a third of what it was given, at least 2 s; 0: the configured one. */
 static uint64_t timeout_of(const struct keeper *k)
@@ -171,6 +172,11 @@ static void begin_mint(struct keeper *k, struct instant now, const struct life_a
         if (k->renewer->save_failing && keeper_save(k, NULL) < 0) {
                 keeper_fail(k, "the state cannot be written: nothing new is asked of Vault until it can");
                 life_on_mint_aborted(&k->life, now, now.boot_usec + UNSAVED_RETRY_USEC);
+                return;
+        }
+        if (k->life.kind == KIND_DYNAMIC && k->life.has_current &&
+            auth_want_new(k->renewer->ctx.auth, k->life.current.first_usec)) {
+                life_on_mint_aborted(&k->life, now, now.boot_usec + NEW_TOKEN_WAIT_USEC);
                 return;
         }
         if (!k->cfg->is_certificate) {
