@@ -49,6 +49,7 @@ $(BUILD)/libcommon.a: $(call obj,$(SRC_COMMON))
 $(BUILD)/libagent.a: $(call obj,$(filter-out agent/main.c,$(SRC_AGENT)))
 $(BUILD)/libctl.a: $(call obj,$(filter-out agent/ctl_main.c,$(SRC_CTL)))
 $(BUILD)/libapp.a: $(call obj,$(filter-out app/main.c,$(SRC_APP)))
+$(BUILD)/libsupport.a: $(call obj,$(wildcard tests/unit/support*.c tests/sim/support*.c))
 $(BUILD)/%.a:
 	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 
@@ -63,7 +64,7 @@ $(BUILD)/notesd: $(BUILD)/app/main.o $(BUILD)/libapp.a $(BUILD)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,$(PKGS_APP))
 
 # A unit test links what it uses from the three libraries; the daemons' own main.o is never among it.
-$(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/support*.c tests/sim/support*.c)) $(BUILD)/libagent.a $(BUILD)/libctl.a $(BUILD)/libapp.a $(BUILD)/libcommon.a
+$(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libsupport.a $(BUILD)/libagent.a $(BUILD)/libctl.a $(BUILD)/libapp.a $(BUILD)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(PKGS_ALL) cmocka)
 
