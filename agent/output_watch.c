@@ -22,6 +22,11 @@
 #define COMMENT_USEC (15 * USEC_PER_SEC)
 #define NAMES_MAX    256 /* the head's limit allows about as many */
 
+/* The first versions of many secrets may be more than a reader is allowed to leave unread: they go out as fast as it reads. */
+#define FIRST_UNSENT_MAX ((size_t)128 << 10)
+#define FIRST_PAUSE_USEC (20 * USEC_PER_MSEC)
+#define FIRST_PAUSES_MAX 500 /* without any progress: 10 s */
+
 struct stream {
         TAILQ_ENTRY(stream) link;
         struct output_watch *watch;
@@ -30,6 +35,10 @@ struct stream {
         struct consumer *holder;
         struct store_secret **secrets; /* those that were removed are taken out */
         size_t len;
+        size_t begun;             /* secrets[0, begun) have been told of; the others will be, as they are then */
+        struct loop_timer *timer; /* while begun < len */
+        size_t unsent;
+        unsigned pauses;
 };
 
 struct poll {
@@ -123,6 +132,7 @@ static int hold(struct output_watch *w, const struct socket_call *call, const ch
 static void stream_free(struct stream *st)
 {
         TAILQ_REMOVE(&st->watch->streams, st, link);
+        loop_timer_free(st->timer);
         store_release_consumer(st->watch->store, st->holder);
         mem_free(st->consumer);
         mem_free(st->secrets);
@@ -219,21 +229,40 @@ static int read_names(const struct socket_call *call, struct store_secret ***ret
         return 0;
 }
 
-static void send_first(struct stream *st)
+static void send_one(struct stream *st, struct store_secret *s)
 {
-        for (size_t i = 0; i < st->len; i++) {
-                struct store_secret *s = st->secrets[i];
+        if (store_current(s)) {
+                cleanup_secret struct secret *event = secret_event(s);
 
-                if (store_current(s)) {
-                        cleanup_secret struct secret *event = secret_event(s);
+                stream_give(st, s, event);
+        } else {
+                cleanup_free char *event = lost_event(s);
 
-                        stream_give(st, s, event);
-                } else {
-                        cleanup_free char *event = lost_event(s);
-
-                        http_stream_write(st->req, event, strlen(event));
-                }
+                http_stream_write(st->req, event, strlen(event));
         }
+}
+
+static void send_first(void *arg)
+{
+        struct stream *st = arg;
+        size_t unsent;
+
+        while (st->begun < st->len && http_stream_unsent(st->req) < FIRST_UNSENT_MAX)
+                send_one(st, st->secrets[st->begun++]);
+        if (st->begun == st->len) {
+                st->timer = loop_timer_free(st->timer);
+                return;
+        }
+        unsent = http_stream_unsent(st->req);
+        st->pauses = unsent == st->unsent ? st->pauses + 1 : 0;
+        st->unsent = unsent;
+        if (st->pauses == FIRST_PAUSES_MAX) {
+                http_conn_close(http_request_conn(st->req));
+                return;
+        }
+        if (!st->timer)
+                st->timer = loop_timer_new(st->watch->loop, send_first, st);
+        loop_timer_in(st->timer, FIRST_PAUSE_USEC);
 }
 
 /**
@@ -281,7 +310,10 @@ static void stream_drop(struct stream *st, size_t at)
 {
         struct http_request *req = st->req;
 
-        st->secrets[at] = st->secrets[--st->len];
+        st->len--;
+        memmove(&st->secrets[at], &st->secrets[at + 1], (st->len - at) * sizeof(struct store_secret *));
+        if (at < st->begun)
+                st->begun--;
         if (st->len > 0)
                 return;
         stream_free(st);
@@ -329,7 +361,8 @@ static void tell_streams(struct output_watch *w, struct store_secret *s, enum st
                 next = TAILQ_NEXT(st, link);
                 if (at == st->len)
                         continue;
-                tell_stream(st, at, change, &text);
+                if (at < st->begun || change == STORE_RIGHTS || removed)
+                        tell_stream(st, at, change, &text);
                 if (removed)
                         stream_drop(st, at);
         }
