@@ -1,34 +1,28 @@
 /* app/db_conn.c: one session of the database: dialled, asked, closed. The only file that knows the client library and SQL. */
 #include "app/db_conn.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <mysql.h>
 
+#include "app/db_ca.h"
+#include "app/db_host.h"
+#include "app/db_sql.h"
 #include "app/db_swap.h"
-#include "common/buf.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/secret.h"
 
 #define CONNECT_TIMEOUT_S 3
-#define READ_TIMEOUT_S    10
-#define WRITE_TIMEOUT_S   5
+#define READ_TIMEOUT_S    4 /* a server that hangs is left within --db-wait, so that another can still answer */
+#define WRITE_TIMEOUT_S   4
 #define TEXT_ROOM         ((size_t)4 * NOTES_TEXT_CHARS_MAX + 1)
-
-/* What the server may have been told to do otherwise; set by each session, so that text is kept exactly or refused. */
-#define SQL_SETUP "SET NAMES utf8mb4, SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION autocommit = 1"
-#define SQL_LIST  "SELECT id, created_at, text FROM notes WHERE id < ? ORDER BY id DESC LIMIT ?"
-#define SQL_GET   "SELECT id, created_at, text FROM notes WHERE id = ?"
 
 enum columns { ID_CREATED_TEXT, ID_CREATED_KEY, ID_CREATED_TEXT_KEY };
 
@@ -99,31 +93,6 @@ static int stmt_fault(struct db_conn *c, MYSQL_STMT *stmt)
 
 /* --- dialling --- */
 
-/* The library takes the CA as a file alone. A memfd needs no folder, and /proc/self/fd opens it even where the process is not
- * dumpable: a process may always look at itself. */
-static int ca_file(const char *pem, char path[32])
-{
-        size_t len = strlen(pem);
-        int fd = memfd_create("database-ca", MFD_CLOEXEC);
-
-        if (fd < 0)
-                return -errno;
-        for (size_t done = 0; done < len;) {
-                ssize_t n = write(fd, pem + done, len - done);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0) {
-                        n = -errno;
-                        close(fd);
-                        return (int)n;
-                }
-                done += (size_t)n;
-        }
-        snprintf(path, 32, "/proc/self/fd/%d", fd);
-        return fd;
-}
-
 static void set_options(MYSQL *mysql, const char *ca_path)
 {
         unsigned connect_s = CONNECT_TIMEOUT_S, read_s = READ_TIMEOUT_S, write_s = WRITE_TIMEOUT_S, no = 0;
@@ -157,46 +126,14 @@ static void set_options(MYSQL *mysql, const char *ca_path)
 #endif
 }
 
-/* "db1", "db1:3307", "[::1]", "[::1]:3307", "::1": a port in the host wins over the place's own. */
-static char *split_host(const char *text, unsigned *port)
-{
-        const char *colon = strrchr(text, ':'), *end = text + strlen(text);
-        bool bracketed = text[0] == '[';
-        uint64_t value;
-
-        if (colon && (bracketed ? colon > text && colon[-1] == ']' : strchr(text, ':') == colon) &&
-            parse_u64(colon + 1, (size_t)(end - colon - 1), 65535, &value) == 0 && value > 0) {
-                *port = (unsigned)value;
-                end = colon;
-        }
-        if (bracketed && end > text + 1 && end[-1] == ']')
-                return mem_strndup(text + 1, (size_t)(end - text - 2));
-        return mem_strndup(text, (size_t)(end - text));
-}
-
-static bool server_has_returning(MYSQL *mysql)
-{
-        const char *info = mysql_get_server_info(mysql);
-        unsigned major = 0, minor = 0;
-
-        if (!strstr(info, "MariaDB"))
-                return false;
-        /* MariaDB 10 calls itself 5.5.5-10.x, for the sake of old replicas. */
-        if (strncmp(info, "5.5.5-", 6) == 0)
-                info += 6;
-        return sscanf(info, "%u.%u", &major, &minor) == 2 && (major > 10 || (major == 10 && minor >= 5));
-}
-
-static int prepare(struct db_conn *c, const char *sql, size_t len, MYSQL_STMT **stmt)
+static int prepare(struct db_conn *c, const char *sql, MYSQL_STMT **stmt)
 {
         int r;
 
-        if (*stmt)
-                return 0;
         *stmt = mysql_stmt_init(c->mysql);
         if (!*stmt)
                 return fault(c, mysql_errno(c->mysql), mysql_error(c->mysql));
-        if (mysql_stmt_prepare(*stmt, sql, len) == 0)
+        if (mysql_stmt_prepare(*stmt, sql, strlen(sql)) == 0)
                 return 0;
         r = stmt_fault(c, *stmt);
         mysql_stmt_close(*stmt);
@@ -206,36 +143,29 @@ static int prepare(struct db_conn *c, const char *sql, size_t len, MYSQL_STMT **
 
 static int prepare_insert(struct db_conn *c, size_t rows)
 {
-        struct buf sql cleanup_buf = BUF_INIT;
+        char *sql cleanup_free = NULL;
 
         if (c->insert[rows])
                 return 0;
-        buf_str(&sql, "INSERT INTO notes (text, idempotency_key) VALUES (?, ?)");
-        for (size_t i = 1; i < rows; i++)
-                buf_str(&sql, ", (?, ?)");
-        if (c->has_returning)
-                buf_str(&sql, " RETURNING id, created_at, idempotency_key");
-        return prepare(c, sql.data, sql.len, &c->insert[rows]);
+        sql = db_sql_insert(rows, c->has_returning);
+        return prepare(c, sql, &c->insert[rows]);
 }
 
-static int prepare_find(struct db_conn *c, size_t rows)
+static int prepare_find(struct db_conn *c, size_t keys)
 {
-        struct buf sql cleanup_buf = BUF_INIT;
+        char *sql cleanup_free = NULL;
 
-        if (c->find[rows])
+        if (c->find[keys])
                 return 0;
-        buf_str(&sql, "SELECT id, created_at, text, idempotency_key FROM notes WHERE idempotency_key IN (?");
-        for (size_t i = 1; i < rows; i++)
-                buf_str(&sql, ", ?");
-        buf_str(&sql, ")");
-        return prepare(c, sql.data, sql.len, &c->find[rows]);
+        sql = db_sql_find(keys);
+        return prepare(c, sql, &c->find[keys]);
 }
 
 /* Prepares what every session needs: it also proves that table and privileges are there. */
 static int set_up(struct db_conn *c)
 {
         MYSQL_STMT *setup = NULL;
-        int r = prepare(c, SQL_SETUP, strlen(SQL_SETUP), &setup);
+        int r = prepare(c, DB_SQL_SETUP, &setup);
 
         if (r)
                 return r;
@@ -243,9 +173,9 @@ static int set_up(struct db_conn *c)
                 r = stmt_fault(c, setup);
         mysql_stmt_close(setup);
         if (!r)
-                r = prepare(c, SQL_LIST, strlen(SQL_LIST), &c->list);
+                r = prepare(c, DB_SQL_LIST, &c->list);
         if (!r)
-                r = prepare(c, SQL_GET, strlen(SQL_GET), &c->get);
+                r = prepare(c, DB_SQL_GET, &c->get);
         if (!r)
                 r = prepare_find(c, 1);
         if (!r)
@@ -253,24 +183,19 @@ static int set_up(struct db_conn *c)
         return r;
 }
 
-/*
- * dial() - connects
- *
- * Return: 0 or the fault; c->error says why.
- */
-static int dial(struct db_conn *c, const struct db_login *login, const struct db_place *place)
+static int dial(struct db_conn *c, const struct db_login *login, const struct db_place *place, size_t host_index)
 {
-        char path[32];
+        char path[DB_CA_PATH_LEN];
         unsigned port = place->port;
-        char *host cleanup_free = place->host ? split_host(place->host, &port) : NULL;
-        int ca_fd = -1;
+        char *host cleanup_free = place->host ? db_host_pick(place->host, host_index, place->port, &port) : NULL;
+        int ca_fd = -1, r;
         MYSQL *up;
 
         if (place->ca_cert) {
-                ca_fd = ca_file(place->ca_cert, path);
-                if (ca_fd < 0) {
+                r = db_ca_open(place->ca_cert, path, &ca_fd);
+                if (r) {
                         snprintf(c->error, sizeof(c->error), "the CA certificate cannot be handed over: %s",
-                                 strerror(-ca_fd));
+                                 strerror(-r));
                         return DB_UNREACHABLE;
                 }
         }
@@ -295,6 +220,7 @@ static int dial(struct db_conn *c, const struct db_login *login, const struct db
  * db_conn_open() - makes a session and proves that it can do the service's work
  * @login:    borrowed; the library keeps a copy of the password until db_conn_close()
  * @place:    borrowed
+ * @host:     which of the place's hosts, from 0
  * @error:    where a fault is told, for people; never holds a password
  * @ret_conn: new
  *
@@ -302,7 +228,7 @@ static int dial(struct db_conn *c, const struct db_login *login, const struct db
  *
  * Return: 0; DB_UNREACHABLE, DB_DENIED, DB_BUSY, DB_REFUSED.
  */
-int db_conn_open(const struct db_login *login, const struct db_place *place, char error[DB_ERROR_LEN],
+int db_conn_open(const struct db_login *login, const struct db_place *place, size_t host, char error[DB_ERROR_LEN],
                  struct db_conn **ret_conn)
 {
         struct db_conn *c = mem_new(sizeof(*c));
@@ -316,9 +242,9 @@ int db_conn_open(const struct db_login *login, const struct db_place *place, cha
                 db_conn_close(c);
                 return DB_UNREACHABLE;
         }
-        r = dial(c, login, place);
+        r = dial(c, login, place, host);
         if (!r) {
-                c->has_returning = server_has_returning(c->mysql);
+                c->has_returning = db_sql_has_returning(mysql_get_server_info(c->mysql));
                 r = set_up(c);
                 /* A session that dies under its first statements was never made; a row cannot be wrong yet. */
                 if (r == DB_DEAD || r == DB_ROW)

@@ -1,4 +1,4 @@
-/* app/db_conn.h: one session of the database: dialled, asked, closed; blocking, for the database threads. All the SQL is here. */
+/* app/db_conn.h: one session of the database: dialled, asked, closed; blocking, for the database threads. */
 #ifndef APP_DB_CONN_H
 #define APP_DB_CONN_H
 
@@ -26,7 +26,8 @@ void db_thread_begin(void); /* in each thread that uses a session, before the fi
 void db_thread_end(void);
 
 /* The calls below return 0 or an enum db_fault; after DB_DEAD the session is good for nothing but db_conn_close(). */
-int db_conn_open(const struct db_login *login, const struct db_place *place, char error[DB_ERROR_LEN], struct db_conn **ret_conn);
+int db_conn_open(const struct db_login *login, const struct db_place *place, size_t host, char error[DB_ERROR_LEN],
+                 struct db_conn **ret_conn); /* host: which of the place's, see db_host.h */
 struct db_conn *db_conn_close(struct db_conn *c); /* takes NULL, returns NULL */
 int db_conn_list(struct db_conn *c, unsigned limit, uint64_t before, struct db_rows **ret_rows);
 int db_conn_get(struct db_conn *c, uint64_t id, struct db_rows **ret_rows);

@@ -76,3 +76,15 @@ void db_pair_unref(struct db_pair *p)
         db_place_unref(p->place);
         mem_free(p);
 }
+
+/**
+ * db_pair_same_server() - do two pairs lead to the same server
+ * @a: one
+ * @b: the other
+ *
+ * Return: true where they do, as far as can be told.
+ */
+bool db_pair_same_server(const struct db_pair *a, const struct db_pair *b)
+{
+        return a->place == b->place && a->host == b->host;
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/db_bell.h"
+#include "app/db_host.h"
 #include "app/db_swap_state.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -46,6 +47,9 @@ static void begin_round(struct db_swap *s, struct round *r)
                 r->candidates[r->len++] = db_pair_new(s->login, s->pair->place);
                 r->candidates[r->len++] = db_pair_new(s->pair->login, s->place);
         }
+        for (size_t i = 0; i < r->len; i++)
+                if (s->pair && r->candidates[i]->place == s->pair->place)
+                        r->candidates[i]->host = s->pair->host;
         r->won = r->len;
 }
 
@@ -66,7 +70,7 @@ static int open_one(struct db_swap *s, struct db_pair *pair, char error[DB_ERROR
         pthread_mutex_lock(&s->lock);
         db_session_begin(s, pair);
         pthread_mutex_unlock(&s->lock);
-        r = db_conn_open(&pair->login->login, &pair->place->place, error, ret_conn);
+        r = db_conn_open(&pair->login->login, &pair->place->place, pair->host, error, ret_conn);
         if (r) {
                 pthread_mutex_lock(&s->lock);
                 db_session_end(s, pair);
@@ -75,12 +79,28 @@ static int open_one(struct db_swap *s, struct db_pair *pair, char error[DB_ERROR
         return r;
 }
 
+/* From the host in use on, round to the one before it: one that fails is left, one that works is never left for an earlier one. */
+static int open_first(struct db_swap *s, struct round *r, struct db_pair *pair, char error[DB_ERROR_LEN],
+                      struct db_conn **ret_conn)
+{
+        size_t hosts = db_host_count(pair->place->place.host);
+        int fault = DB_UNREACHABLE;
+
+        for (size_t i = 0; i < hosts && (i == 0 || !is_outdated(s, r)); i++) {
+                fault = open_one(s, pair, error, ret_conn);
+                if (fault != DB_UNREACHABLE)
+                        return fault;
+                pair->host = (pair->host + 1) % hosts;
+        }
+        return fault;
+}
+
 static void try_candidates(struct db_swap *s, struct round *r)
 {
         char error[DB_ERROR_LEN];
 
         for (size_t i = 0; i < r->len && !is_outdated(s, r); i++) {
-                r->faults[i] = open_one(s, r->candidates[i], error, &r->warm[0]);
+                r->faults[i] = open_first(s, r, r->candidates[i], error, &r->warm[0]);
                 if (r->faults[i] == 0) {
                         r->won = i;
                         r->warm_len = 1;

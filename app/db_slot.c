@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/db_bell.h"
+#include "app/db_host.h"
 #include "app/db_swap_state.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -90,10 +91,13 @@ static void note_failure(struct db_swap *s, struct db_pair *pair, int r, const c
         snprintf(pair->error, sizeof(pair->error), "%s", error);
         pair->retry_usec =
                 now + (r == DB_DENIED ? DB_DENIED_RETRY_USEC : backoff_next(&pair->backoff, backoff_random()));
+        /* With several hosts, the next one's turn comes with a new pair, so that all sessions move together. */
+        if (r == DB_UNREACHABLE && pair == s->pair && db_host_count(pair->place->place.host) > 1)
+                s->again = true;
         if (r == DB_DENIED && pair->login == s->login) {
                 s->login_denied = true;
-        } else if (db_swap_wants_proof(s)) {
-                /* What is in use has failed and something newer is offered: now is the time for it. */
+        } else if (is_news && db_swap_wants_proof(s)) {
+                /* What is in use has failed: now is the time for what is not proved yet. */
                 s->proof_usec = 0;
                 pthread_cond_signal(&s->cond);
         }
@@ -129,7 +133,7 @@ static bool dial(struct db_slot *slot, struct db_conn **ret_old, struct db_pair 
 
         db_session_begin(s, pair);
         pthread_mutex_unlock(&s->lock);
-        r = db_conn_open(&pair->login->login, &pair->place->place, error, &conn);
+        r = db_conn_open(&pair->login->login, &pair->place->place, pair->host, error, &conn);
         pthread_mutex_lock(&s->lock);
         if (r) {
                 note_failure(s, pair, r, error);
@@ -150,8 +154,8 @@ static bool dial(struct db_slot *slot, struct db_conn **ret_old, struct db_pair 
  * @may_dial:       where there is none of the pair in use, dial one (blocks for seconds at most)
  * @ret_again_usec: when it is worth asking again (monotonic), USEC_NEVER: after a wake; may be NULL
  *
- * A newer session that is ready is taken, the older one closed: the caller has no statement on it. An older one that works is
- * used on as long as no newer can be had.
+ * A newer session that is ready is taken, the older one closed: the caller has no statement on it. An older one of the same
+ * server that works is used on as long as no newer can be had.
  *
  * Return: borrowed until the next call on @slot; NULL: none.
  */
@@ -170,6 +174,12 @@ struct db_conn *db_slot_session(struct db_slot *slot, bool may_dial, uint64_t *r
                 slot->pair = slot->incoming_pair;
                 slot->incoming = NULL;
                 slot->incoming_pair = NULL;
+        } else if (slot->conn && s->pair && !db_pair_same_server(slot->pair, s->pair)) {
+                /* Whoever read there would not see what others write here. */
+                old = slot->conn;
+                old_pair = slot->pair;
+                slot->conn = NULL;
+                slot->pair = NULL;
         } else if (may_dial && s->pair && slot->pair != s->pair && clock_monotonic_usec() >= s->pair->retry_usec) {
                 dial(slot, &old, &old_pair);
         }

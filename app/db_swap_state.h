@@ -32,6 +32,7 @@ struct db_pair { /* one generation */
         unsigned refs;
         struct db_login_ref *login;
         struct db_place_ref *place;
+        size_t host;          /* which of the place's hosts: all sessions of a pair are with one server */
         unsigned sessions;    /* open, or being dialled */
         bool installed;       /* it is or was in use: its sessions count in the swap's */
         int fault;            /* of the last dial; 0: it was good */
@@ -79,13 +80,14 @@ struct db_swap {
 };
 
 /* All under the lock. */
-struct db_pair *db_pair_new(struct db_login_ref *login, struct db_place_ref *place); /* new; refs both */
+struct db_pair *db_pair_new(struct db_login_ref *login, struct db_place_ref *place); /* new; refs both; the first host */
 struct db_pair *db_pair_ref(struct db_pair *p);
 void db_pair_unref(struct db_pair *p);
 void db_login_unref(struct db_login_ref *l);
 void db_place_unref(struct db_place_ref *p);
 void db_session_begin(struct db_swap *s, struct db_pair *p); /* refs p; before the dial: a login is not over while one is under way */
 void db_session_end(struct db_swap *s, struct db_pair *p);   /* after the close */
+bool db_pair_same_server(const struct db_pair *a, const struct db_pair *b);
 bool db_swap_wants_proof(const struct db_swap *s);
 
 void *db_prove_main(void *swap); /* the prover's thread */

@@ -34,6 +34,7 @@
 struct mariadb {
         char folder[64];
         char *socket, *ca;
+        char *version; /* "--version=...", NULL: its own */
         unsigned port;
         pid_t pid;
         MYSQL *root;
@@ -145,6 +146,11 @@ static void install(struct mariadb *m)
 
 struct mariadb *mariadb_new(void)
 {
+        return mariadb_new_posing(NULL);
+}
+
+struct mariadb *mariadb_new_posing(const char *version)
+{
         struct mariadb *m;
         char *path, *ca = NULL;
         size_t len;
@@ -154,6 +160,7 @@ struct mariadb *mariadb_new(void)
                 return NULL;
         }
         m = mem_new(sizeof(*m));
+        m->version = version ? mem_printf("--version=%s", version) : NULL;
         snprintf(m->folder, sizeof(m->folder), "%s/leasekeeper-test.XXXXXX",
                  access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         assert_non_null(mkdtemp(m->folder));
@@ -198,7 +205,7 @@ struct mariadb *mariadb_free(struct mariadb *m)
         nftw(m->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         mem_free(m->socket);
         mem_free(m->ca);
-        mysql_library_end();
+        mem_free(m->version);
         return mem_free(m);
 }
 

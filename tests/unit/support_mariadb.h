@@ -7,6 +7,7 @@
 struct mariadb;
 
 struct mariadb *mariadb_new(void);                     /* new, running, with the table notes; NULL, said aloud: no server on this machine */
+struct mariadb *mariadb_new_posing(const char *version); /* the same, but it says that it is another: "8.4.2" */
 struct mariadb *mariadb_free(struct mariadb *m);       /* ends it and removes the folder; takes NULL */
 const char *mariadb_socket(const struct mariadb *m);   /* borrowed */
 unsigned mariadb_port(const struct mariadb *m);        /* on 127.0.0.1 */

@@ -74,6 +74,16 @@ void desk_place(struct desk *d, uint64_t version, const char *socket, bool again
         db_swap_offer_place(d->swap, &place, again);
 }
 
+void desk_hosts(struct desk *d, uint64_t version, const char *hosts, bool again)
+{
+        struct db_place place = {.version = version,
+                                 .host = mem_strdup(hosts),
+                                 .port = 3306,
+                                 .database = mem_strdup(mariadb_database())};
+
+        db_swap_offer_place(d->swap, &place, again);
+}
+
 void desk_ready(struct desk *d)
 {
         desk_place(d, 1, NULL, false);

@@ -37,6 +37,7 @@ void desk_begin(struct desk *d, struct mariadb *server, const struct notes_confi
 void desk_end(struct desk *d);
 void desk_login(struct desk *d, uint64_t version, const char *user, const char *password, bool again);
 void desk_place(struct desk *d, uint64_t version, const char *socket, bool again); /* socket NULL: the server's */
+void desk_hosts(struct desk *d, uint64_t version, const char *hosts, bool again);
 void desk_ready(struct desk *d); /* user "app", password "p", version 1 of both; returns when they are in use */
 /* Turns the loop until cond is true; fails the test after 20 s. */
 void desk_until(struct desk *d, bool (*cond)(void *arg), void *arg);

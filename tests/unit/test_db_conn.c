@@ -78,7 +78,7 @@ static int open_as(const char *user, const char *password, const struct db_place
         struct db_login login = {.version = 1,
                                  .username = secret_new_from(user, strlen(user)),
                                  .password = secret_new_from(password, strlen(password))};
-        int r = db_conn_open(&login, place, error, ret_conn);
+        int r = db_conn_open(&login, place, 0, error, ret_conn);
 
         secret_free(login.username);
         secret_free(login.password);
@@ -324,6 +324,42 @@ static void faults_have_names(void **state)
         assert_null(conn);
 }
 
+/* MySQL has no RETURNING: the ids are read back by key, in one more statement. */
+static void ids_are_read_back_where_there_is_no_returning(void **state)
+{
+        struct mariadb *other;
+        struct db_place place;
+        struct db_conn *conn = NULL;
+        struct db_insert rows[5];
+        struct db_key keys[5];
+        char error[DB_ERROR_LEN] = "", key[8];
+
+        need_server();
+        other = mariadb_new_posing("8.4.2");
+        mariadb_add_user(other, "app", PASSWORD);
+        place = by_socket();
+        place.socket = (char *)(uintptr_t)mariadb_socket(other);
+        if (open_as("app", PASSWORD, &place, error, &conn) != 0)
+                fail_msg("%s", error);
+        for (size_t i = 0; i < 5; i++) {
+                snprintf(key, sizeof(key), "k%zu", 9 - i);
+                keys[i] = key_of(key);
+                rows[i] = (struct db_insert){.text = key, .text_len = 2, .key = &keys[i]};
+                assert_int_equal(db_conn_insert(conn, &rows[i], 1), 0);
+                mariadb_sql(other, "DELETE FROM notes");
+                rows[i].text = "same";
+                rows[i].text_len = 4;
+        }
+        assert_int_equal(db_conn_insert(conn, rows, 5), 0);
+        for (size_t i = 0; i < 5; i++)
+                assert_int_equal(mariadb_number(other, "SELECT id FROM notes WHERE idempotency_key = 'k%zu'", 9 - i),
+                                 rows[i].id);
+        assert_int_equal(db_conn_insert(conn, rows, 5), DB_DUPLICATE);
+        assert_true(rows[0].created_usec > 0);
+        db_conn_close(conn);
+        mariadb_free(other);
+}
+
 static void a_killed_session_is_dead(void **state)
 {
         struct db_conn *conn;
@@ -434,6 +470,7 @@ int main(void)
                 cmocka_unit_test_setup(pages_are_newest_first_below_an_id, fresh),
                 cmocka_unit_test_setup(times_are_utc, fresh),
                 cmocka_unit_test_setup(lax_server_settings_do_not_matter, fresh),
+                cmocka_unit_test(ids_are_read_back_where_there_is_no_returning),
                 cmocka_unit_test(faults_have_names),
                 cmocka_unit_test_setup(a_killed_session_is_dead, fresh),
                 cmocka_unit_test(an_aborted_session_is_dead),

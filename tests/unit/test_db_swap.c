@@ -459,6 +459,34 @@ static void the_statement_under_way_is_let_finish(void **state)
         desk_end(&d);
 }
 
+/* Of several hosts one is in use by all; where it fails, the calls wait for the next one. */
+static void the_next_host_is_used_where_one_fails(void **state)
+{
+        struct mariadb *second;
+        struct desk d;
+        struct stream s = {.desk = &d};
+        char hosts[100];
+
+        need_server();
+        second = mariadb_new();
+        mariadb_add_user(second, "app", "p");
+        desk_begin(&d, server, &config);
+        snprintf(hosts, sizeof(hosts), "127.0.0.1:1,127.0.0.1:%u,127.0.0.1:%u", mariadb_port(second),
+                 mariadb_port(server));
+        desk_hosts(&d, 1, hosts, false);
+        desk_login(&d, 1, "app", "p", false);
+        desk_until_version(&d, 1, 1);
+        assert_int_equal(add_now(&d, "on the second"), NOTES_CREATED);
+        assert_int_equal(mariadb_number(second, "SELECT COUNT(*) FROM notes"), 1);
+        mariadb_free(second);
+        stream_next(&s);
+        desk_turn(&d, 500000);
+        stream_end(&s);
+        desk_until_version(&d, 1, 1);
+        assert_int_equal(sessions_of("app"), 2);
+        desk_end(&d);
+}
+
 static void freeing_while_it_dials_ends(void **state)
 {
         struct desk d;
@@ -494,6 +522,7 @@ int main(void)
                 cmocka_unit_test_setup(a_restarted_server_is_found_again, fresh),
                 cmocka_unit_test_setup(a_login_that_cannot_do_the_work_is_not_used, fresh),
                 cmocka_unit_test_setup(the_statement_under_way_is_let_finish, fresh),
+                cmocka_unit_test_setup(the_next_host_is_used_where_one_fails, fresh),
                 cmocka_unit_test_setup(freeing_while_it_dials_ends, fresh),
                 cmocka_unit_test_setup(rotate_under_load, fresh),
         };

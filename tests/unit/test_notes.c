@@ -517,6 +517,19 @@ static void killed_sessions_lose_and_double_nothing(void **state)
         desk_end(&d);
 }
 
+/* The same against a server without RETURNING, where a write is two statements and the session may die between them. */
+static void killed_sessions_lose_and_double_nothing_on_mysql(void **state)
+{
+        struct mariadb *own = server;
+
+        need_server();
+        server = mariadb_new_posing("8.4.2");
+        mariadb_add_user(server, "app", "p");
+        killed_sessions_lose_and_double_nothing(state);
+        mariadb_free(server);
+        server = own;
+}
+
 static void a_crashed_server_loses_and_doubles_nothing(void **state)
 {
         struct desk d;
@@ -610,6 +623,7 @@ int main(void)
                 cmocka_unit_test_setup(a_cancelled_call_says_nothing, fresh),
                 cmocka_unit_test_setup(freeing_ends_calls_without_a_word, fresh),
                 cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing, fresh),
+                cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing_on_mysql, fresh),
                 cmocka_unit_test_setup(a_crashed_server_loses_and_doubles_nothing, fresh),
                 cmocka_unit_test_setup(a_busy_server_is_waited_for, fresh),
                 cmocka_unit_test_setup(a_revoked_grant_is_unavailable_not_unknown, fresh),
