@@ -247,7 +247,7 @@ static MYSQL_RES *ask(struct mariadb *m, const char *sql, bool may_fail)
         return result;
 }
 
-static char *format(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *format(const char *fmt, va_list ap)
 {
         char *text = NULL;
 
