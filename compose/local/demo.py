@@ -28,7 +28,7 @@ from daemons import Agent, AgentConfig, App, ask, bin_dir, schema  # noqa: E402
 import provision  # noqa: E402
 
 NAME = "leasekeeper-demo"
-SETTINGS = {"default_ttl": "20s", "max_ttl": "40s"}
+SETTINGS = {"default_ttl": "10s", "max_ttl": "20s"}
 CONFIG = {"grace": "30s", "certificate_ttl": "90s", "refresh": "30s"}
 
 

@@ -82,7 +82,7 @@ def test_the_apps_open_files_lead_nowhere_secret(stand):
             continue
         assert not target.startswith((stand.agent.conf, stand.agent.state)), target
     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        status = dict(line.rstrip().split(":\t", 1) for line in f if ":\t" in line)
+        status = dict(line.split(":\t", 1) for line in f if ":\t" in line)
     assert set(status["Uid"].split()) == {str(stand.ids.app)}
     assert int(status["CapEff"], 16) == 0
 

@@ -88,7 +88,7 @@ def wait_gone(stand, user, seconds=30):
 
 def test_sighup_to_the_agent_under_load(stand):
     """db and tls are new, the static secret is not, the old user is gone, nothing fails."""
-    stand.start(CALM)
+    stand.start(CALM, grace="3s")
     before, user = versions(stand), user_of(stand)
     with Load(stand.app, each=1, name="hup") as load:
         time.sleep(1)
@@ -133,7 +133,7 @@ def common(one, other):
 
 
 def test_an_operators_rotate_under_load(stand):
-    stand.start(CALM)
+    stand.start(CALM, grace="3s")
     before, user = versions(stand), user_of(stand)
     with Load(stand.app, each=1, name="rotate-now") as load:
         answer = stand.agent.ask("POST", "/agent/v1/rotate")
