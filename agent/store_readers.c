@@ -491,8 +491,10 @@ static bool read_number(const json_t *value, uint64_t *ret_number)
         return true;
 }
 
-static void load_given(struct readers *r, struct reader *reader, const json_t *saved)
+/* Return: false where something in it is damaged. */
+static bool load_given(struct readers *r, struct reader *reader, const json_t *saved)
 {
+        bool whole = json_is_array(saved);
         uint64_t version;
         size_t i;
         json_t *item;
@@ -501,69 +503,77 @@ static void load_given(struct readers *r, struct reader *reader, const json_t *s
                 bool acked = json_is_true(json_array_get(item, 1));
                 struct given *g;
 
-                if (!read_number(json_array_get(item, 0), &version) || !find_kept(r, version))
+                if (!read_number(json_array_get(item, 0), &version)) {
+                        whole = false;
+                        continue;
+                }
+                if (!find_kept(r, version))
                         continue;
                 g = find_given(reader, version);
                 if (!g)
                         g = add_given(reader, version);
                 g->acked |= acked;
         }
+        return whole;
 }
 
-/* Whoever cannot be remembered by name still holds what it was given. */
-static void load_as_unnamed(struct readers *r, const json_t *saved)
+/* Return: false where something in it is damaged, or there is no room to remember who it was. */
+static bool load_consumer(struct readers *r, struct consumers *c, const json_t *saved)
 {
+        const char *id = json_str(saved, "id");
+        struct reader *reader;
+        uint64_t uid, acked;
+        bool whole;
+
+        if (!id || !parse_is_name(id, strlen(id)) || !json_u64(saved, "uid", &uid) || uid >= (uid_t)-1 ||
+            add_reader(r, c, (uid_t)uid, id, &reader) < 0)
+                return false;
+        whole = load_given(r, reader, json_object_get(saved, "given"));
+        if (json_u64(saved, "acked", &acked) && acked > reader->acked)
+                reader->acked = acked;
+        if (reader->given_len == 0)
+                remove_reader(r, c, (unsigned)(reader - r->items));
+        return whole;
+}
+
+/* Return: false where something in it is damaged. */
+static bool load_versions(struct readers *r, const json_t *saved)
+{
+        bool whole = json_is_array(saved);
         uint64_t version;
         size_t i;
         json_t *item;
 
         json_array_foreach (saved, i, item) {
-                struct kept *k = read_number(json_array_get(item, 0), &version) ? find_kept(r, version) : NULL;
+                struct kept *k;
 
-                if (k)
-                        k->unnamed = true;
+                if (!read_number(json_array_get(item, 0), &version)) {
+                        whole = false;
+                        continue;
+                }
+                k = keep(r, version, json_is_true(json_array_get(item, 2)));
+                k->unnamed |= !json_is_false(json_array_get(item, 1));
         }
-}
-
-static void load_consumer(struct readers *r, struct consumers *c, const json_t *saved)
-{
-        const char *id = json_str(saved, "id");
-        const json_t *given = json_object_get(saved, "given");
-        struct reader *reader;
-        uint64_t uid, acked;
-
-        if (!id || !parse_is_name(id, strlen(id)) || !json_u64(saved, "uid", &uid) || uid >= (uid_t)-1 ||
-            add_reader(r, c, (uid_t)uid, id, &reader) < 0) {
-                load_as_unnamed(r, given);
-                return;
-        }
-        load_given(r, reader, given);
-        if (json_u64(saved, "acked", &acked) && acked > reader->acked)
-                reader->acked = acked;
-        if (reader->given_len == 0)
-                remove_reader(r, c, (unsigned)(reader - r->items));
+        return whole;
 }
 
 /**
  * readers_load() - takes up what readers_save() gave, in another life of the process
  * @r:     the secret's readers
  * @c:     the registry
- * @saved: borrowed; what is damaged in it is left out. A version left out is one whose readers are not known
+ * @saved: borrowed; what is damaged in it is left out, and then every version that is known keeps its whole grace: whom the
+ *         damage hides may hold it
  */
 void readers_load(struct readers *r, struct consumers *c, const json_t *saved)
 {
-        uint64_t version;
+        const json_t *consumers = json_object_get(saved, "consumers");
+        bool whole = load_versions(r, json_object_get(saved, "versions")) && json_is_array(consumers);
         size_t i;
         json_t *item;
 
-        json_array_foreach (json_object_get(saved, "versions"), i, item) {
-                if (read_number(json_array_get(item, 0), &version)) {
-                        struct kept *k = keep(r, version, json_is_true(json_array_get(item, 2)));
-
-                        k->unnamed |= !json_is_false(json_array_get(item, 1));
-                }
+        json_array_foreach (consumers, i, item) {
+                whole = load_consumer(r, c, item) && whole;
         }
-        json_array_foreach (json_object_get(saved, "consumers"), i, item) {
-                load_consumer(r, c, item);
-        }
+        for (unsigned k = 0; !whole && k < r->kept_len; k++)
+                r->kept[k].unnamed = true;
 }
