@@ -18,7 +18,7 @@ LIBRARY_USERS = {
     "curl/": ["common/http_client*.[ch]"],
     "jansson.h": ["common/json.[ch]"],
     "mysql": ["app/db_conn.c"],
-    "openssl/": ["common/*.c", "agent/csr*.c", "agent/cert*.c", "app/tls*.c", "app/csrf.c"],
+    "openssl/": ["common/*.c", "agent/keypair*.[ch]", "agent/certificate*.c", "app/tls*.c", "app/csrf.c"],
     "systemd/": ["common/sdnotify.c", "agent/policy*.c"],
     "event2/": ["common/loop.c", "common/http_client*.c", "common/http_io.c", "common/http_server*.c", "common/unixsock.c",
                "app/tls.c"],
