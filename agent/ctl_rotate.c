@@ -67,7 +67,7 @@ static bool is_done(const json_t *before, const json_t *now, const char *name)
         if (!b || !json_equal(json_object_get(a, "version"), json_object_get(b, "version")))
                 return true;
         return kind && strcmp(kind, "static") == 0 &&
-               !json_equal(json_object_get(a, "refreshed_at"), json_object_get(b, "refreshed_at"));
+               !json_equal(json_object_get(a, "refreshed_usec"), json_object_get(b, "refreshed_usec"));
 }
 
 static void print_done(const json_t *now, const char *name)

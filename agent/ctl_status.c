@@ -179,6 +179,17 @@ static void print_troubles(const json_t *status)
         }
 }
 
+static void print_health(const json_t *health)
+{
+        json_t *item;
+        size_t i;
+
+        printf("health: %s\n", or_dash(json_str(health, "status")));
+        json_array_foreach (json_object_get(health, "reasons"), i, item) {
+                printf("  %s\n", or_dash(json_string_value(item)));
+        }
+}
+
 static void print_status(const json_t *status)
 {
         struct buf up = BUF_INIT;
@@ -188,6 +199,7 @@ static void print_status(const json_t *status)
         add_duration(&up, uptime_s * USEC_PER_SEC);
         printf("leasekeeperd %s, up %s\n", or_dash(json_str(status, "version")), buf_text(&up));
         buf_done(&up);
+        print_health(json_object_get(status, "health"));
         print_values("vault", json_object_get(status, "vault"));
         print_values("token", json_object_get(status, "token"));
         print_values("kernel", json_object_get(status, "kernel"));
