@@ -88,11 +88,16 @@ static void not_in_use(struct rotation *r, struct held *h, const char *outcome, 
         set_text(&h->problem, why);
 }
 
+/* For the log: what goes on meanwhile. */
+static const char *meanwhile(const struct held *h)
+{
+        return h->in_use ? "what is in use stays in use" : "there is none in use";
+}
+
 /* Its content is wrong: nothing was tried, so nobody else logs it. */
 static void invalid(struct rotation *r, struct held *h, const char *why)
 {
-        log_warn("%s: version %llu cannot be used: %s; keeping version %llu", h->name, (unsigned long long)h->version,
-                 why, (unsigned long long)h->in_use);
+        log_warn("%s: version %llu cannot be used: %s; %s", h->name, (unsigned long long)h->version, why, meanwhile(h));
         not_in_use(r, h, "invalid", why);
 }
 
@@ -271,8 +276,8 @@ static void on_lost(const char *name, const char *reason, void *arg)
         if (!h)
                 return;
         /* What works is kept: the database decides, and a certificate lives to its own end. */
-        log_warn("%s: the agent has nothing valid any more (%s); keeping version %llu as long as it works", name,
-                 reason[0] ? reason : "no reason given", (unsigned long long)h->in_use);
+        log_warn("%s: the agent has nothing valid any more (%s); %s", name, reason[0] ? reason : "no reason given",
+                 meanwhile(h));
         problem = mem_printf("the agent has nothing valid (%s)", reason[0] ? reason : "no reason given");
         set_text(&h->problem, problem);
         h->version = 0;
