@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "agent/config.h"
@@ -11,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/sdnotify.h"
 #include "common/unixsock.h"
 
 #define BACKLOG 256
@@ -208,10 +210,43 @@ static void on_change(struct store_secret *s, enum store_change change, void *ar
 
 /* --- life --- */
 
+/* Where a .socket unit made the socket, its owner and mode are the unit's, and so is its path: it outlives us. */
+static int take_over_unix(const struct config_listener *l, int *ret_fd)
+{
+        struct sockaddr_un addr = {.sun_family = AF_UNIX};
+        struct stat st;
+        int err;
+
+        if (strlen(l->address) >= sizeof(addr.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(addr.sun_path, l->address);
+        err = sdnotify_listen_socket((const struct sockaddr *)&addr, sizeof(addr), ret_fd);
+        if (err < 0)
+                return err;
+        if (stat(l->address, &st) == 0 && (st.st_mode & 07777) != l->socket_mode)
+                log_warn("%s: the socket has mode %04o, as the service manager made it, not %04o: SocketMode= in its "
+                         ".socket unit counts",
+                         l->where, (unsigned)(st.st_mode & 07777), (unsigned)l->socket_mode);
+        log_info("listening on %s, which the service manager handed over", l->address);
+        return 0;
+}
+
+static void serve_unix(struct output_socket *o, int fd)
+{
+        if (!o->server)
+                o->server = http_server_new(o->ctx.loop, &unix_limits, &unix_handler, o);
+        http_server_add_listener(o->server, fd, true);
+}
+
 static int listen_unix(struct output_socket *o, const struct config_listener *l)
 {
         int fd, err;
 
+        err = take_over_unix(l, &fd);
+        if (err == 0)
+                serve_unix(o, fd);
+        if (err != -ENOENT)
+                return err;
         err = unixsock_listen(l->address, l->socket_mode, l->socket_gid, BACKLOG, &fd);
         if (err < 0) {
                 log_error("%s: cannot listen on %s: %s%s", l->where, l->address, strerror(-err),
@@ -227,9 +262,7 @@ static int listen_unix(struct output_socket *o, const struct config_listener *l)
                 close(fd);
                 return err;
         }
-        if (!o->server)
-                o->server = http_server_new(o->ctx.loop, &unix_limits, &unix_handler, o);
-        http_server_add_listener(o->server, fd, true);
+        serve_unix(o, fd);
         log_info("listening on %s", l->address);
         return 0;
 }

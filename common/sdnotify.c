@@ -1,11 +1,18 @@
-/* common/sdnotify.c: what the service manager is told (sd_notify(3)). */
+/* common/sdnotify.c: what the service manager is told (sd_notify(3)) and what it hands over (sd_listen_fds(3)). */
 #include "common/sdnotify.h"
 
 #include "common/clock.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 /* What sd_notify() returns is left alone throughout: a service manager that cannot be told cannot be helped either. */
@@ -91,4 +98,61 @@ uint64_t sdnotify_watchdog_usec(void)
         uint64_t usec = 0;
 
         return sd_watchdog_enabled(0, &usec) > 0 ? usec : 0;
+}
+
+static bool same_address(const struct sockaddr *a, socklen_t a_len, const struct sockaddr *b, socklen_t b_len)
+{
+        const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+        const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+        const struct sockaddr_un *au = (const void *)a, *bu = (const void *)b;
+
+        if (a_len <= sizeof(sa_family_t) || b_len <= sizeof(sa_family_t) || a->sa_family != b->sa_family)
+                return false;
+        switch (a->sa_family) {
+        case AF_UNIX: /* a path ends at its NUL, whatever the lengths count */
+                return au->sun_path[0] && strncmp(au->sun_path, bu->sun_path, sizeof(au->sun_path)) == 0;
+        case AF_INET: return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+        case AF_INET6:
+                return a6->sin6_port == b6->sin6_port &&
+                       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+        default: return false;
+        }
+}
+
+/* Is fd a stream socket that listens on addr? */
+static bool listens_on(int fd, const struct sockaddr *addr, socklen_t len)
+{
+        struct sockaddr_storage bound = {0};
+        socklen_t bound_len = sizeof(bound);
+
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+                return false;
+        if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0)
+                return false;
+        return same_address((const struct sockaddr *)&bound, bound_len, addr, len);
+}
+
+/**
+ * sdnotify_listen_socket() - a socket that the service manager listens on for us (socket activation)
+ * @addr:   the address; by it, not by a name, so that configuration and .socket unit cannot mean different sockets
+ * @len:    its length
+ * @ret_fd: non-blocking, close-on-exec; yours to close. A path stays the manager's: do not unlink it
+ *
+ * Return: 0; -ENOENT: none of that address was handed over; -errno.
+ */
+int sdnotify_listen_socket(const struct sockaddr *addr, socklen_t len, int *ret_fd)
+{
+        int n = sd_listen_fds(0);
+
+        if (n < 0)
+                return n;
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+                if (!listens_on(fd, addr, len))
+                        continue;
+                if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                        return -errno;
+                *ret_fd = fd;
+                return 0;
+        }
+        return -ENOENT;
 }

@@ -1,8 +1,12 @@
 /* tests/unit/test_sdnotify.c: what common/sdnotify.h promises, told to a service manager of ours. */
 #include "common/sdnotify.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -98,6 +102,124 @@ static void no_manager_is_fine(void **state)
         assert_string_equal(hear(), "");
 }
 
+/* --- sockets that are handed over: descriptors from 3 on --- */
+
+#define FIRST 3
+#define PATHS "/tmp/leasekeeper-test-sdnotify"
+
+static struct sockaddr_un unix_address(const char *what)
+{
+        struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+        (void)snprintf(addr.sun_path, sizeof(addr.sun_path), PATHS ".%ld.%s", (long)getpid(), what);
+        return addr;
+}
+
+static void put(int from, int to)
+{
+        assert_true(from >= 0);
+        if (from == to)
+                return;
+        assert_int_equal(dup2(from, to), to);
+        close(from);
+}
+
+static void put_unix(const char *what, bool listening, int to)
+{
+        const struct sockaddr_un addr = unix_address(what);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+        if (listening)
+                assert_int_equal(listen(fd, 1), 0);
+        put(fd, to);
+}
+
+static int find_unix(const char *what, int *ret_fd)
+{
+        const struct sockaddr_un addr = unix_address(what);
+
+        return sdnotify_listen_socket((const struct sockaddr *)&addr, sizeof(addr), ret_fd);
+}
+
+static void hand_over(unsigned count)
+{
+        char text[16];
+
+        (void)snprintf(text, sizeof(text), "%ld", (long)getpid());
+        setenv("LISTEN_PID", text, 1);
+        (void)snprintf(text, sizeof(text), "%u", count);
+        setenv("LISTEN_FDS", text, 1);
+}
+
+static int take_back(void **state)
+{
+        static const char *const made[] = {"one", "two", "deaf"};
+
+        (void)state;
+        unsetenv("LISTEN_PID");
+        unsetenv("LISTEN_FDS");
+        for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+                const struct sockaddr_un addr = unix_address(made[i]);
+
+                unlink(addr.sun_path);
+                close(FIRST + (int)i);
+        }
+        return 0;
+}
+
+static void a_socket_is_found_by_its_path(void **state)
+{
+        int fd = -1;
+
+        (void)state;
+        put_unix("one", true, FIRST);
+        put_unix("two", true, FIRST + 1);
+        put_unix("deaf", false, FIRST + 2);
+        hand_over(3);
+        assert_int_equal(find_unix("two", &fd), 0);
+        assert_int_equal(fd, FIRST + 1);
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        assert_int_equal(find_unix("one", &fd), 0);
+        assert_int_equal(fd, FIRST);
+        fd = -1;
+        assert_int_equal(find_unix("deaf", &fd), -ENOENT); /* bound, but it does not listen */
+        assert_int_equal(find_unix("on", &fd), -ENOENT);   /* a path is no prefix */
+        assert_int_equal(fd, -1);
+}
+
+static void a_tcp_socket_is_found_by_address_and_port(void **state)
+{
+        struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void)state;
+        assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        put(fd, FIRST);
+        hand_over(1);
+        assert_int_equal(sdnotify_listen_socket((struct sockaddr *)&addr, sizeof(addr), &fd), 0);
+        assert_int_equal(fd, FIRST);
+        addr.sin_port ^= 1;
+        assert_int_equal(sdnotify_listen_socket((struct sockaddr *)&addr, sizeof(addr), &fd), -ENOENT);
+}
+
+static void sockets_for_another_process_are_not_ours(void **state)
+{
+        int fd = -1;
+
+        (void)state;
+        put_unix("one", true, FIRST);
+        assert_int_equal(find_unix("one", &fd), -ENOENT);
+        hand_over(1);
+        setenv("LISTEN_PID", "1", 1);
+        assert_int_equal(find_unix("one", &fd), -ENOENT);
+        assert_int_equal(fd, -1);
+}
+
 #define MANAGED(test) cmocka_unit_test_setup_teardown(test, start_manager, stop_manager)
 
 int main(void)
@@ -107,6 +229,9 @@ int main(void)
                 MANAGED(status_is_one_line),
                 MANAGED(watchdog_is_what_the_manager_wants),
                 MANAGED(no_manager_is_fine),
+                cmocka_unit_test_teardown(a_socket_is_found_by_its_path, take_back),
+                cmocka_unit_test_teardown(a_tcp_socket_is_found_by_address_and_port, take_back),
+                cmocka_unit_test_teardown(sockets_for_another_process_are_not_ours, take_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
