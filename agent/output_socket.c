@@ -218,7 +218,7 @@ static int take_over_unix(const struct config_listener *l, int *ret_fd)
         int err;
 
         if (strlen(l->address) >= sizeof(addr.sun_path))
-                return -ENAMETOOLONG;
+                return -ENOENT;
         strcpy(addr.sun_path, l->address);
         err = sdnotify_listen_socket((const struct sockaddr *)&addr, sizeof(addr), ret_fd);
         if (err < 0)
