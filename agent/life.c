@@ -2,6 +2,7 @@
 #include "agent/life.h"
 
 #include "agent/token.h"
+#include "common/mem.h"
 
 const char *life_step_text(enum life_step step)
 {
@@ -65,6 +66,7 @@ void life_done(struct life *l)
                 lease_end(&l->current);
         for (size_t i = 0; i < l->replaced_len; i++)
                 lease_end(&l->replaced[i]);
+        l->replaced = mem_free(l->replaced);
         l->has_current = false;
         l->replaced_len = 0;
 }
@@ -210,9 +212,9 @@ struct life_action life_next(const struct life *l, struct instant now)
         if (l->away) {
                 offer_stale(l, &p);
         } else if (l->in_flight == LIFE_WAIT) {
-                if (!l->has_current) {
+                if (!l->has_current && !l->leaving) {
                         offer_mint(l, &p, l->lost_why, 0, BUCKET_NEED);
-                } else {
+                } else if (l->has_current) {
                         if (l->current.movable && !l->current.doubtful && !l->current.gone)
                                 offer(&p, LIFE_RENEW, LIFE_WHY_DUE, l->current.number, l->current.renew_usec);
                         offer_replacement(l, &p);

@@ -59,12 +59,12 @@ struct life_config {
 struct life {
         struct life_config config;
         enum secret_kind kind;
-        struct bucket *bucket; /* borrowed; shared by all secrets of one path */
+        struct bucket *bucket; /* borrowed; shared by all secrets of one path; NULL for a static one */
         uint64_t last_number;  /* of the newest version; the next is one more */
 
         bool has_current;
         struct lease current;
-        struct lease replaced[LIFE_REPLACED_MAX]; /* oldest first */
+        struct lease *replaced; /* oldest first; at most LIFE_REPLACED_MAX; NULL while there is none */
         size_t replaced_len;
 
         enum life_why wish; /* somebody wants another version */
@@ -83,6 +83,7 @@ struct life {
         uint64_t in_flight_number;
         enum life_why in_flight_wish; /* what this mint fulfils; back to `wish` where it fails */
         bool in_flight_drew;          /* it drew on the bucket */
+        bool leaving;                 /* gone from the configuration: only what was replaced is seen to its end */
         bool away;                    /* Vault cannot be asked, or there is no token: only ends count */
 
         uint64_t denied_usec;         /* the first `denied` since the look-up said alive; 0: none */

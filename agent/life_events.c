@@ -3,6 +3,7 @@
 
 #include "agent/life.h"
 #include "agent/token.h"
+#include "common/mem.h"
 
 #define DENIED_APART_USEC  (3 * USEC_PER_SEC / 2) /* a second `denied` counts from here */
 #define DENIED_FORGET_USEC (60 * USEC_PER_SEC)
@@ -39,6 +40,8 @@ static void remove_replaced(struct life *l, size_t i)
         lease_end(&l->replaced[i]);
         l->replaced_len--;
         memmove(&l->replaced[i], &l->replaced[i + 1], (l->replaced_len - i) * sizeof(l->replaced[0]));
+        if (l->replaced_len == 0)
+                l->replaced = mem_free(l->replaced);
 }
 
 /* steals lease's members */
@@ -52,6 +55,7 @@ static void add_replaced(struct life *l, const struct lease *lease)
                                 victim = i;
                 remove_replaced(l, victim);
         }
+        l->replaced = mem_resize(l->replaced, l->replaced_len + 1, sizeof(*l->replaced));
         l->replaced[l->replaced_len++] = *lease;
 }
 
@@ -217,7 +221,7 @@ void life_on_mint_failed(struct life *l, struct instant now, enum vault_outcome 
         l->mint_retry_usec = usec_add(now.boot_usec, wait);
         if (l->kind == KIND_STATIC && l->has_current)
                 l->current.failing = true;
-        if (outcome == VAULT_THROTTLED)
+        if (outcome == VAULT_THROTTLED && l->bucket)
                 bucket_empty_until(l->bucket, now.boot_usec,
                                    usec_add(now.boot_usec, usec_min(retry_after_usec, RETRY_AFTER_MAX)));
         else if (l->in_flight_drew && outcome != VAULT_UNREACHABLE && outcome != VAULT_MALFORMED)

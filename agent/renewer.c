@@ -83,6 +83,15 @@ static struct life_config life_config_of(const struct config_secret *cfg)
                 .grace_usec = cfg->grace_usec, .refresh_usec = cfg->refresh_usec, .verify_usec = cfg->verify_usec};
 }
 
+/* A static secret mints nothing and has no budget; what turns out to be leased gets one. */
+void keeper_need_budget(struct keeper *k)
+{
+        if (k->life.kind == KIND_STATIC || !k->cfg || k->budget)
+                return;
+        k->budget = budget_get(k->renewer, k->cfg->path, k->cfg->mint_burst);
+        k->life.bucket = &k->budget->bucket;
+}
+
 /* cfg NULL: a name that is gone from the config, whose leases are still to be revoked. */
 struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg)
 {
@@ -93,11 +102,11 @@ struct keeper *keeper_new(struct renewer *r, const char *name, const struct conf
         k->renewer = r;
         k->name = mem_strdup(name);
         k->cfg = cfg;
-        k->budget = budget_get(r, cfg ? cfg->path : "", cfg ? cfg->mint_burst : 1);
         k->timer = loop_timer_new(r->ctx.loop, on_due, k);
         life_init(&k->life, &config, cfg ? guess_kind(cfg) : KIND_DYNAMIC, &k->budget->bucket,
                   clock_realtime_usec() / 1000 - 1);
         k->life.away = !r->can_ask;
+        k->life.leaving = !cfg;
         if (cfg) {
                 k->secret = store_add(r->ctx.store, cfg, k->life.kind, k->life.last_number + 1);
                 store_set_tag(k->secret, k);
@@ -123,7 +132,8 @@ void keeper_free(struct keeper *k)
         token_unref(k->asked_with);
         loop_timer_free(k->timer);
         life_done(&k->life);
-        budget_put(r, k->budget);
+        if (k->budget)
+                budget_put(r, k->budget);
         if (k->unsaved)
                 version_done(k->unsaved);
         mem_free(k->unsaved);
@@ -270,8 +280,6 @@ void keeper_step(struct keeper *k)
                 }
                 now = renewer_now();
                 action = life_next(&k->life, now);
-                if (!k->cfg && action.step == LIFE_MINT)
-                        action = (struct life_action){.step = LIFE_WAIT, .at_usec = USEC_NEVER};
                 switch (action.step) {
                 case LIFE_WAIT:
                         tell_wait(k, &action, now);
@@ -367,15 +375,15 @@ static void take_config(struct keeper *k, const struct config_secret *cfg)
 {
         cleanup_free char *before = config_secret_identity(k->cfg), *after = config_secret_identity(cfg);
         struct renewer *r = k->renewer;
-        struct mint_budget *budget;
 
         k->life.config = life_config_of(cfg);
         store_set_config(r->ctx.store, k->secret, cfg);
         if (strcmp(before, after) != 0) {
-                budget = budget_get(r, cfg->path, cfg->mint_burst);
-                k->life.bucket = &budget->bucket;
-                budget_put(r, k->budget);
-                k->budget = budget;
+                if (k->budget)
+                        budget_put(r, k->budget);
+                k->budget = NULL;
+                k->cfg = cfg;
+                keeper_need_budget(k);
                 life_wish(&k->life, LIFE_WHY_CHANGED, 0);
         }
         k->cfg = cfg;
@@ -392,6 +400,7 @@ static void leave(struct keeper *k)
         store_remove(r->ctx.store, k->secret);
         k->secret = NULL;
         k->cfg = NULL;
+        k->life.leaving = true;
         metric_remove(r->next_action, k->name);
         if (k->life.has_current) {
                 current = k->life.current;

@@ -23,7 +23,7 @@ struct keeper {
         const struct config_secret *cfg; /* NULL: gone from the config; only its leases are still to be revoked */
         struct store_secret *secret;     /* NULL with cfg */
         struct life life;
-        struct mint_budget *budget;
+        struct mint_budget *budget; /* NULL: a static secret */
         struct loop_timer *timer;
         struct link_call *call;        /* the one request in flight */
         struct token *asked_with;      /* the token it was asked with, referenced */
@@ -64,6 +64,7 @@ void version_done(struct store_version *v);
 int keeper_save(struct keeper *k, const struct store_version *newest); /* newest: not yet in the store; NULL */
 int keeper_load(struct keeper *k); /* 1: adopted, but for another path or other parameters; -ENOENT: nothing there */
 
+void keeper_need_budget(struct keeper *k);
 struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg);
 void keeper_free(struct keeper *k);
 void keeper_publish(struct keeper *k, struct store_version *v);

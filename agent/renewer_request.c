@@ -127,6 +127,7 @@ static void on_minted(const struct vault_reply *reply, void *arg)
                 keeper_good(k);
                 if (k->life.kind != KIND_CERTIFICATE)
                         k->life.kind = *grant.id != '\0' ? KIND_DYNAMIC : KIND_STATIC;
+                keeper_need_budget(k);
                 if (k->life.kind == KIND_STATIC) {
                         on_static(k, reply, &v);
                 } else {

@@ -101,9 +101,10 @@ int keeper_save(struct keeper *k, const struct store_version *newest)
 
         for (size_t i = 0; i < k->life.replaced_len; i++)
                 json_array_append_new(replaced, pack_lease(&k->life.replaced[i]));
-        top = json_pack("{s:s, s:i, s:I, s:o, s:o}", "identity", identity, "kind", (int)k->life.kind, "last_number",
-                        (json_int_t)k->life.last_number, "bucket", pack_bucket(&k->budget->bucket), "replaced",
-                        replaced);
+        top = json_pack("{s:s, s:i, s:I, s:o}", "identity", identity, "kind", (int)k->life.kind, "last_number",
+                        (json_int_t)k->life.last_number, "replaced", replaced);
+        if (k->budget)
+                json_object_set_new(top, "bucket", pack_bucket(&k->budget->bucket));
         if (k->secret)
                 json_object_set_new(top, "readers", store_save_readers(k->secret));
         if (k->life.has_current && v) {
@@ -131,11 +132,11 @@ static struct secret *text_of(const json_t *obj, const char *key)
 
 static void load_bucket(struct keeper *k, const json_t *j)
 {
-        struct bucket *b = &k->budget->bucket;
+        struct bucket *b = k->budget ? &k->budget->bucket : NULL;
         double tokens = json_number_value(json_object_get(j, "tokens"));
         uint64_t interval, at;
 
-        if (!json_u64(j, "interval_usec", &interval) || !json_u64(j, "at_usec", &at) || interval == 0)
+        if (!b || !json_u64(j, "interval_usec", &interval) || !json_u64(j, "at_usec", &at) || interval == 0)
                 return;
         b->interval_usec = usec_min(usec_max(interval, USEC_PER_SEC), 60 * USEC_PER_SEC);
         b->tokens = tokens < b->tokens ? tokens : b->tokens;
@@ -205,6 +206,7 @@ int keeper_load(struct keeper *k)
                 return r;
         if (json_u64(top, "kind", &kind) && kind <= KIND_CERTIFICATE)
                 k->life.kind = (enum secret_kind)kind;
+        keeper_need_budget(k);
         if (json_u64(top, "last_number", &last))
                 k->life.last_number = last;
         load_bucket(k, json_object_get(top, "bucket"));
