@@ -569,7 +569,10 @@ int loop_run(struct loop *loop)
 {
         loop->stop = false;
         while (!loop->stop) {
-                if (event_base_loop(loop->base, calls_count(&loop->deferred) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
+                /* One turn. EVLOOP_NONBLOCK alone would go on for as long as any descriptor is ready, and the deferred wait. */
+                int wait = calls_count(&loop->deferred) ? EVLOOP_NONBLOCK : 0;
+
+                if (event_base_loop(loop->base, EVLOOP_ONCE | wait) < 0)
                         return errno ? -errno : -EIO;
                 if (!loop->stop)
                         run_deferred(loop);

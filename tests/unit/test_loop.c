@@ -338,6 +338,25 @@ static void deferred_calls_keep_their_order(void **state)
         assert_string_equal(s->order, "dbc");
 }
 
+static void on_writable(int fd, unsigned what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        ((struct scene *)arg)->count++;
+}
+
+static void busy_descriptor_lets_deferred_calls_through(void **state)
+{
+        struct scene *s = *state;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s->fds), 0);
+        s->watch = loop_watch_new(s->loop, s->fds[0], LOOP_WRITE, on_writable, s);
+        loop_defer(s->loop, on_defer_more, s);
+        run_until(s, 2);
+        assert_string_equal(s->order, "dc");
+        assert_in_range(s->count, 1, 10);
+}
+
 static void *post_from_another_thread(void *arg)
 {
         struct scene *s = arg;
@@ -406,6 +425,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(signal_is_told_on_the_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(sigpipe_does_not_kill, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(deferred_calls_keep_their_order, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(busy_descriptor_lets_deferred_calls_through, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(posted_calls_arrive_from_other_threads, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(posted_calls_that_are_left_are_dropped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(idle_loop_does_not_wake_up, set_up, tear_down),
