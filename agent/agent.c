@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -377,6 +378,7 @@ static void run(struct agent *a)
                 if (sdnotify_watchdog_usec() > 0)
                         on_watchdog(a);
                 loop_timer_in(a->extend_timer, 0);
+                malloc_trim(0); /* what reading the configuration took */
                 auth_start(a->auth);
                 look_soon(a);
                 loop_run(a->loop);

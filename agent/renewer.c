@@ -231,12 +231,6 @@ static bool settle_unsaved(struct keeper *k)
 
 static void tell_wait(struct keeper *k, const struct life_action *action, struct instant now)
 {
-        if (k->cfg)
-                metric_set(k->renewer->next_action,
-                           action->at_usec == USEC_NEVER
-                                   ? 0
-                                   : (double)(now.wall_usec + action->at_usec - now.boot_usec) / 1e6,
-                           k->name);
         if (action->budget && !k->said_budget) {
                 log_warn("%s: a new version is wanted (%s), but the mint budget of %s is spent; next in %.1f s",
                          k->name, life_why_text(action->why), k->budget->path,
@@ -296,6 +290,20 @@ void keeper_step(struct keeper *k)
 
 /* --- the renewer --- */
 
+static void write_next_actions(struct metric_rows *rows, void *arg)
+{
+        const struct renewer *r = arg;
+        struct instant now = renewer_now();
+
+        for (const struct keeper *k = r->keepers; k; k = k->next) {
+                uint64_t at = loop_timer_due(k->timer);
+
+                if (k->cfg)
+                        metric_row(rows, at == USEC_NEVER ? 0 : (double)(now.wall_usec + at - now.boot_usec) / 1e6,
+                                   k->name);
+        }
+}
+
 static void add_metrics(struct renewer *r, struct metrics *m)
 {
         r->rotations = metrics_add(m, METRIC_COUNTER, "leasekeeper_secret_rotations_total",
@@ -309,10 +317,9 @@ static void add_metrics(struct renewer *r, struct metrics *m)
                                       "Times that a new version had to wait for the mint budget.", "secret", NULL);
         r->revocations = metrics_add(m, METRIC_COUNTER, "leasekeeper_revocations_total",
                                      "Revocations of replaced leases, by outcome.", "outcome", NULL);
-        r->next_action =
-                metrics_add(m, METRIC_GAUGE, "leasekeeper_secret_next_action_timestamp_seconds",
-                            "When the agent does something about this secret next; 0: only when something happens.",
-                            "secret", NULL);
+        metrics_add_rows(m, METRIC_GAUGE, "leasekeeper_secret_next_action_timestamp_seconds",
+                         "When the agent does something about this secret next; 0: only when something happens.",
+                         "secret", write_next_actions, r);
 }
 
 struct renewer *renewer_new(const struct renewer_context *ctx)
@@ -401,7 +408,6 @@ static void leave(struct keeper *k)
         k->secret = NULL;
         k->cfg = NULL;
         k->life.leaving = true;
-        metric_remove(r->next_action, k->name);
         if (k->life.has_current) {
                 current = k->life.current;
                 k->life.has_current = false;

@@ -44,7 +44,7 @@ struct renewer {
         bool can_ask;  /* the gate is open and there is a token */
         bool save_failing;
         unsigned nothing_valid; /* secrets without a valid version: the probe hurries */
-        struct metric *rotations, *renewals, *mints, *budget_waits, *revocations, *next_action;
+        struct metric *rotations, *renewals, *mints, *budget_waits, *revocations;
 };
 
 struct instant renewer_now(void);

@@ -36,6 +36,14 @@ struct metric {
         struct series_list series;
         struct metric_series **slots; /* a power of two of them */
         size_t slots_len, series_len;
+        metric_rows_fn rows; /* NULL: series; else called for each writing, nothing is kept */
+        void *rows_arg;
+};
+
+struct metric_rows {
+        const struct metric *family;
+        struct buf *out;
+        bool begun;
 };
 
 struct collector {
@@ -153,6 +161,47 @@ struct metric *metrics_add(struct metrics *m, enum metric_type type, const char 
         if (f->labels_len == 0)
                 metric_series(f);
         return f;
+}
+
+/**
+ * metrics_add_rows() - a family whose samples are asked for at each writing: nothing is kept for them in between
+ * @m: registry
+ * @type: METRIC_COUNTER or METRIC_GAUGE
+ * @name: name; copied
+ * @help: what it tells, one sentence; copied
+ * @label: name of the one label; copied
+ * @fn: calls metric_row() for each sample
+ * @arg: goes with @fn
+ */
+void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *label,
+                      metric_rows_fn fn, void *arg)
+{
+        struct metric *f = metrics_add(m, type, name, help, label, NULL);
+
+        assert(f->labels_len == 1);
+        f->rows = fn;
+        f->rows_arg = arg;
+}
+
+/**
+ * metric_row() - one sample, in a metric_rows_fn
+ * @rows: as the function got it
+ * @value: the sample
+ * @label_value: escaped
+ */
+void metric_row(struct metric_rows *rows, double value, const char *label_value)
+{
+        static const char *const types[] = {"counter", "gauge", "histogram"};
+        const struct metric *f = rows->family;
+
+        if (!rows->begun)
+                metrics_text_head(rows->out, f->name, f->help, types[f->type]);
+        rows->begun = true;
+        buf_printf(rows->out, "%s{", f->name);
+        metrics_text_label(rows->out, f->label_names, label_value);
+        buf_str(rows->out, "} ");
+        metrics_text_value(rows->out, value);
+        buf_char(rows->out, '\n');
 }
 
 /* FNV-1a over the label values, each with its NUL. The label values are the program's own: no one picks collisions. */
@@ -456,6 +505,8 @@ void metrics_write(struct metrics *m, struct buf *out)
         c->fn(c->arg);
         TAILQ_FOREACH(f, &m->families, link)
         {
+                if (f->rows)
+                        f->rows(&(struct metric_rows){.family = f, .out = out}, f->rows_arg);
                 if (f->series_len == 0)
                         continue;
                 metrics_text_head(out, f->name, f->help, types[f->type]);

@@ -28,6 +28,13 @@ void metric_series_inc(struct metric_series *s, double by);
 void metric_series_set(struct metric_series *s, double value);
 void metric_series_observe(struct metric_series *s, double value);
 
+/* A family of one label whose samples are asked for at each writing: for gauges of ten thousand things. */
+struct metric_rows;
+typedef void (*metric_rows_fn)(struct metric_rows *rows, void *arg);
+void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *label,
+                      metric_rows_fn fn, void *arg);
+void metric_row(struct metric_rows *rows, double value, const char *label_value);
+
 /* Called before each writing: refresh gauges. */
 void metrics_on_collect(struct metrics *m, void (*fn)(void *arg), void *arg);
 /* process_cpu_seconds_total, _resident_memory_bytes, _open_fds, ... as clients name them */
