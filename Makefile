@@ -35,7 +35,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
-.PHONY: all binaries deps deps-demo lint unit integration browser test sanitize demo fuzz bench install uninstall map format clean \
+.PHONY: all binaries deps deps-demo lint unit integration browser test sanitize demo fuzz bench install uninstall deb test-deploy map format clean \
         db-users db-query-logs vault-revoke rotate
 binaries: $(BIN)
 all: $(BIN)
@@ -87,17 +87,42 @@ demo: deps-demo
 db-users db-query-logs vault-revoke rotate:
 	$(Q)exec $(PYTHON) compose/local/demo.py $@
 
-install: all
+SYSCONF_DIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNIT_DIR    ?= $(PREFIX)/lib/systemd/system
+UNITS       := leasekeeperd.service leasekeeperd.socket notesd.service run-leasekeeper.mount
+MAN_PAGES   := $(wildcard docs/*.[158])
+DOC_DIR     := $(PREFIX)/share/doc/leasekeeper
+install: $(BIN)
 	install -D -m 0755 $(BUILD)/leasekeeperd $(DESTDIR)$(PREFIX)/sbin/leasekeeperd
 	install -D -m 0755 $(BUILD)/notesd $(DESTDIR)$(PREFIX)/sbin/notesd
 	install -D -m 0755 $(BUILD)/leasekeeper $(DESTDIR)$(PREFIX)/bin/leasekeeper
+	install -d $(DESTDIR)$(UNIT_DIR)
+	for u in $(UNITS); do f=systemd/$$u; [ -e $$f ] || f=$$f.in; \
+	        sed 's,@sbindir@,$(PREFIX)/sbin,; s,@sysconfdir@,$(SYSCONF_DIR),' $$f >$(DESTDIR)$(UNIT_DIR)/$$u && \
+	        chmod 0644 $(DESTDIR)$(UNIT_DIR)/$$u || exit 1; done
+	install -D -m 0644 systemd/leasekeeper.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/leasekeeper.conf
+	install -D -m 0644 systemd/leasekeeper.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/leasekeeper.conf
+	[ -e $(DESTDIR)$(SYSCONF_DIR)/default/notesd ] || \
+	        install -D -m 0644 systemd/notesd.default $(DESTDIR)$(SYSCONF_DIR)/default/notesd
+	install -D -m 0644 systemd/leasekeeperd.hcl.example $(DESTDIR)$(DOC_DIR)/examples/agent.hcl
+	install -D -m 0644 app/schema.sql $(DESTDIR)$(DOC_DIR)/examples/schema.sql
+	for p in $(MAN_PAGES); do install -D -m 0644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/} || exit 1; done
+# What an operator wrote under /etc stays.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/leasekeeperd $(DESTDIR)$(PREFIX)/sbin/notesd $(DESTDIR)$(PREFIX)/bin/leasekeeper
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/leasekeeperd sbin/notesd bin/leasekeeper lib/sysusers.d/leasekeeper.conf \
+	        lib/tmpfiles.d/leasekeeper.conf) $(addprefix $(DESTDIR)$(UNIT_DIR)/,$(UNITS))
+	rm -f $(foreach p,$(MAN_PAGES),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
+	rm -rf $(DESTDIR)$(DOC_DIR)
+deb:
+	$(Q)systemd/make-deb.sh $(VERSION)
+test-deploy: deps
+	$(Q)tests/run-deploy.sh $(PYTEST_ARGS)
 
 format:
 	clang-format -i $(wildcard common/*.[ch] agent/*.[ch] app/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/fuzz/*.[ch])
 map:
-	$(Q)for f in common/*.h agent/*.h app/*.h; do sed -n '1,4s,^/\{0,1\} \{0,1\}\*\{1,2\} \{0,1\}\([a-z]*/.*\.h: .*\),\1,p' $$f | head -n 1; done
+	$(Q)awk 'FNR == 1 || (FNR == 2 && !done) { line = $$0; gsub("^/?[*]+ ?| ?[*]/$$| [*] ", "", line); done = FNR == 1 ? 0 : done; \
+	        if (line ~ /^[a-z]+\/[a-z_]+\.h: /) { print line; done = 1 } }' common/*.h agent/*.h app/*.h
 clean:
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
