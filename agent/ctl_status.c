@@ -151,7 +151,7 @@ static void print_values(const char *title, json_t *values)
                 const char *text = json_string_value(value);
                 cleanup_free char *other = NULL;
 
-                if (json_is_null(value) || json_is_object(value) || json_is_array(value))
+                if (json_is_null(value) || json_is_object(value) || json_is_array(value) || (text && !*text))
                         continue;
                 other = text ? NULL : json_write(value, false);
                 printf("%s%s %s", separator, key, text ? text : other);

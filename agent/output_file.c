@@ -305,8 +305,7 @@ static void update_all(struct output_file *out)
 static void on_change(struct store_secret *s, enum store_change change, void *arg)
 {
         struct output_file *out = arg;
-        bool gone = change == STORE_LOST &&
-                    (strcmp(store_reason(s), STORE_REMOVED) == 0 || strcmp(store_reason(s), STORE_STOPPING) == 0);
+        bool gone = change == STORE_LOST && (store_is_removed(s) || strcmp(store_reason(s), STORE_STOPPING) == 0);
 
         if (change != STORE_NEW && !gone)
                 return;

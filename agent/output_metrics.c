@@ -126,7 +126,7 @@ void output_metrics_on_change(struct output_metrics *m, const struct store_secre
         if (change != STORE_LOST)
                 return;
         metric_remove(m->stale, store_name(s));
-        if (strcmp(store_reason(s), STORE_REMOVED) == 0)
+        if (store_is_removed(s))
                 metric_remove(m->version, store_name(s));
 }
 

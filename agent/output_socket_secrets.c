@@ -60,17 +60,19 @@ static void list_one(const struct store_secret *s, struct buf *b)
  */
 void socket_secrets(const struct socket_call *call)
 {
+        struct policy_view view = {.peer = peer_of(call)};
         cleanup_buf struct buf b = BUF_INIT;
         const char *separator = "";
 
         buf_str(&b, "{\"secrets\":[");
         for (struct store_secret *s = store_next(call->o->ctx.store, NULL); s; s = store_next(call->o->ctx.store, s)) {
-                if (!policy_may_read(store_config(s), peer_of(call)))
+                if (!policy_view_may_read(&view, store_config(s)))
                         continue;
                 buf_str(&b, separator);
                 list_one(s, &b);
                 separator = ",";
         }
+        policy_view_done(&view);
         buf_str(&b, "]}");
         socket_reply(call, 200, "application/json", b.data, b.len);
 }

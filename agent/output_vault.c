@@ -140,31 +140,39 @@ static bool lies_under(const char *path, const char *secret_path, size_t mount_l
         return strncmp(path, secret_path, mount_len) == 0 && (path[mount_len] == '/' || path[mount_len] == '\0');
 }
 
+static void reply_one_mount(const struct socket_call *call, const struct store_secret *s, struct mount m)
+{
+        cleanup_buf struct buf b = BUF_INIT;
+        const char *path = store_config(s)->path;
+
+        buf_str(&b, "{\"description\":\"\",\"local\":false,\"options\":");
+        buf_str(&b, m.options);
+        buf_str(&b, ",\"path\":");
+        /* with its slash, as Vault says it */
+        buf_json_str(&b, path, path[m.len] == '/' ? m.len + 1 : m.len);
+        buf_printf(&b, ",\"type\":\"%s\"}", m.type);
+        reply_data(call, b.data);
+}
+
 static void reply_mount(const struct socket_call *call, const char *path)
 {
         const struct store *store = call->o->ctx.store;
-        const struct peer *peer = http_conn_peer(http_request_conn(call->req));
+        struct policy_view view = {.peer = http_conn_peer(http_request_conn(call->req))};
+        struct store_secret *s;
+        struct mount m = {0};
 
-        for (struct store_secret *s = store_next(store, NULL); s; s = store_next(store, s)) {
-                cleanup_buf struct buf b = BUF_INIT;
-                const char *secret_path = store_config(s)->path;
-                struct mount m;
-
+        for (s = store_next(store, NULL); s; s = store_next(store, s)) {
                 if (store_config(s)->is_certificate)
                         continue;
                 m = mount_of(s);
-                if (!lies_under(path, secret_path, m.len) || !policy_may_read(store_config(s), peer))
-                        continue;
-                buf_str(&b, "{\"description\":\"\",\"local\":false,\"options\":");
-                buf_str(&b, m.options);
-                buf_str(&b, ",\"path\":");
-                /* with its slash, as Vault says it */
-                buf_json_str(&b, secret_path, secret_path[m.len] == '/' ? m.len + 1 : m.len);
-                buf_printf(&b, ",\"type\":\"%s\"}", m.type);
-                reply_data(call, b.data);
-                return;
+                if (lies_under(path, store_config(s)->path, m.len) && policy_view_may_read(&view, store_config(s)))
+                        break;
         }
-        socket_reply_denied(call, call->name);
+        policy_view_done(&view);
+        if (s)
+                reply_one_mount(call, s, m);
+        else
+                socket_reply_denied(call, call->name);
 }
 
 /* Certificates are written for, not read, in Vault: no client would GET one. */

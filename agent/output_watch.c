@@ -296,6 +296,11 @@ void output_watch_stream(struct output_watch *w, const struct socket_call *call)
         send_first(st);
 }
 
+static bool is_stopping(const struct store_secret *s)
+{
+        return strcmp(store_reason(s), STORE_STOPPING) == 0;
+}
+
 static size_t find_in(const struct stream *st, const struct store_secret *s)
 {
         size_t i = 0;
@@ -351,7 +356,9 @@ static void tell_stream(struct stream *st, size_t at, enum store_change change, 
 
 static void tell_streams(struct output_watch *w, struct store_secret *s, enum store_change change)
 {
-        bool removed = change == STORE_LOST && strcmp(store_reason(s), STORE_REMOVED) == 0;
+        bool removed = store_is_removed(s);
+        /* Then they were told already, when the agent began to stop. */
+        bool silent = removed && is_stopping(s);
         struct change_text text = {0};
         struct stream *st, *next;
 
@@ -361,7 +368,7 @@ static void tell_streams(struct output_watch *w, struct store_secret *s, enum st
                 next = TAILQ_NEXT(st, link);
                 if (at == st->len)
                         continue;
-                if (at < st->begun || change == STORE_RIGHTS || removed)
+                if (!silent && (at < st->begun || change == STORE_RIGHTS || removed))
                         tell_stream(st, at, change, &text);
                 if (removed)
                         stream_drop(st, at);
@@ -430,13 +437,16 @@ void output_watch_wait(struct output_watch *w, const struct socket_call *call, s
 static void answer_poll(struct poll *p, enum store_change change)
 {
         const struct store_version *v = store_current(p->s);
-        bool removed = change == STORE_LOST && strcmp(store_reason(p->s), STORE_REMOVED) == 0;
+        bool stopping = change == STORE_LOST && is_stopping(p->s), removed = store_is_removed(p->s);
         bool denied = change == STORE_RIGHTS && !policy_may_read(store_config(p->s), peer_of(p->call.req));
 
-        if (!removed && !denied && (change != STORE_NEW || v->number == p->after))
+        if (!stopping && !removed && !denied && (change != STORE_NEW || v->number == p->after))
                 return;
         http_request_on_gone(p->call.req, NULL, NULL);
-        if (removed || denied) {
+        if (stopping) {
+                http_reply_close(p->call.req);
+                socket_reply_nothing(&p->call, p->s);
+        } else if (removed || denied) {
                 http_reply_close(p->call.req);
                 socket_reply_denied(&p->call, store_name(p->s));
         } else {

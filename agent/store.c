@@ -20,6 +20,7 @@ struct store_secret {
         void *tag;
         struct readers readers;
         enum secret_kind kind;
+        bool removed;
 };
 
 typedef int (*compare_fn)(const struct store_secret *a, const struct store_secret *b);
@@ -208,15 +209,23 @@ void store_set_kind(struct store_secret *s, enum secret_kind kind)
         s->kind = kind;
 }
 
+static bool is_stopping(const struct store_secret *s)
+{
+        return s->reason && strcmp(s->reason, STORE_STOPPING) == 0;
+}
+
 /**
- * store_remove() - the secret left the configuration; tells STORE_LOST with the reason STORE_REMOVED
+ * store_remove() - the secret left the configuration; tells STORE_LOST, with the reason STORE_REMOVED unless the agent is
+ *                  stopping anyway
  * @st: the store
  * @s:  dead when this returns
  */
 void store_remove(struct store *st, struct store_secret *s)
 {
         version_done(&s->current);
-        set_reason(s, STORE_REMOVED);
+        s->removed = true;
+        if (!is_stopping(s))
+                set_reason(s, STORE_REMOVED);
         tell(st, s, STORE_LOST);
         index_remove(&st->by_name, s);
         index_remove(&st->by_path, s);
@@ -271,11 +280,10 @@ void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boo
 void store_lose(struct store *st, struct store_secret *s, const char *reason)
 {
         bool had = s->current.data != NULL;
-        bool stopping = strcmp(reason, STORE_STOPPING) == 0;
 
         version_done(&s->current);
         set_reason(s, reason);
-        if (had || stopping)
+        if (had || is_stopping(s))
                 tell(st, s, STORE_LOST);
 }
 
@@ -539,6 +547,17 @@ uint64_t store_last_number(const struct store_secret *s)
 const char *store_reason(const struct store_secret *s)
 {
         return s->reason ? s->reason : "not fetched yet";
+}
+
+/**
+ * store_is_removed() - has it left the configuration?
+ * @s: the secret
+ *
+ * Return: true only during the STORE_LOST that store_remove() tells: let go of it then.
+ */
+bool store_is_removed(const struct store_secret *s)
+{
+        return s->removed;
 }
 
 /**

@@ -88,6 +88,7 @@ const char *store_name(const struct store_secret *s);
 enum secret_kind store_kind(const struct store_secret *s);
 const struct store_version *store_current(const struct store_secret *s);        /* borrowed until the next change; NULL: nothing valid */
 uint64_t store_last_number(const struct store_secret *s);                       /* the current or last version's; 0: none yet */
+bool store_is_removed(const struct store_secret *s);                            /* it left the configuration: dead after this STORE_LOST */
 const char *store_reason(const struct store_secret *s);                         /* why there is none; "not fetched yet" at first */
 uint64_t store_expires_at(const struct store_version *v);                       /* wall clock usec; USEC_NEVER: does not end */
 void *store_tag(const struct store_secret *s);                                  /* what the renewer hung on it */

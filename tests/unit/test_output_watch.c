@@ -29,15 +29,6 @@ static int open_stream(struct world *w, const char *query)
         return open_stream_on(client_connect(w), query);
 }
 
-static void end_of_stream(struct world *w, int fd)
-{
-        struct buf rest = BUF_INIT;
-
-        client_receive(w, fd, &rest, NULL);
-        close(fd);
-        buf_done(&rest);
-}
-
 /* --- streams --- */
 
 static void watch_gives_the_current_version_at_once(void **state)
@@ -277,10 +268,16 @@ static void streams_end_with_the_agent(void **state)
         client_receive(w, fd, &in, "id: db:7\n");
         store_lose(w->store, s, STORE_STOPPING);
         client_receive(w, fd, &in, "\"reason\":\"agent stopping\"}");
+        store_remove(w->store, s); /* as the agent does when it revokes: nothing more is said of it */
+        client_receive(w, fd, &in, "\r\n0\r\n\r\n");
+        assert_null(strstr(in.data, "removed"));
+        close(fd);
+        buf_reset(&in);
+        client_receive(w, poll_fd, &in, NULL);
+        assert_int_equal(answer_status(buf_text(&in)), 503);
+        close(poll_fd);
         world_stop(w);
-        end_of_stream(w, fd);
-        end_of_stream(w, poll_fd);
-        assert_int_equal(store_consumers(w->store), 1); /* app was given 7; app2 only waited */
+        assert_int_equal(store_consumers(w->store), 0);
         world_start(w);
         buf_done(&in);
 }
