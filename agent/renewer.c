@@ -103,8 +103,8 @@ struct keeper *keeper_new(struct renewer *r, const char *name, const struct conf
         k->name = mem_strdup(name);
         k->cfg = cfg;
         k->timer = loop_timer_new(r->ctx.loop, on_due, k);
-        life_init(&k->life, &config, cfg ? guess_kind(cfg) : KIND_DYNAMIC, &k->budget->bucket,
-                  clock_realtime_usec() / 1000 - 1);
+        life_init(&k->life, &config, cfg ? guess_kind(cfg) : KIND_DYNAMIC, NULL, clock_realtime_usec() / 1000 - 1);
+        keeper_need_budget(k);
         k->life.away = !r->can_ask;
         k->life.leaving = !cfg;
         if (cfg) {
