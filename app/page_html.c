@@ -110,11 +110,12 @@ static void add_secret(struct buf *out, const struct rotation_secret *s)
 
 static void add_credentials(struct buf *out, const struct rotation_status *r)
 {
-        buf_str(out, "<section aria-labelledby=\"credentials\">\n<h2 id=\"credentials\">Credentials in use</h2>\n"
-                     "<div class=\"scroll\" role=\"region\" aria-labelledby=\"credentials\" tabindex=\"0\">\n<table>\n"
-                     "<caption>What this program was given, and which version of it works right now.</caption>\n"
-                     "<thead><tr><th scope=\"col\">Secret</th><th scope=\"col\">Version in use</th>"
-                     "<th scope=\"col\">Valid until</th><th scope=\"col\">State</th></tr></thead>\n<tbody>\n");
+        buf_str(out,
+                "<section aria-labelledby=\"credentials\">\n<h2 id=\"credentials\">Credentials in use</h2>\n"
+                "<div class=\"scroll\" role=\"group\" aria-label=\"Table of credentials\" tabindex=\"0\">\n<table>\n"
+                "<caption>What this program was given, and which version of it works right now.</caption>\n"
+                "<thead><tr><th scope=\"col\">Secret</th><th scope=\"col\">Version in use</th>"
+                "<th scope=\"col\">Valid until</th><th scope=\"col\">State</th></tr></thead>\n<tbody>\n");
         for (size_t i = 0; i < r->secrets_len; i++)
                 add_secret(out, &r->secrets[i]);
         buf_str(out, "</tbody>\n</table>\n</div>\n<p>Database user: <code id=\"db-user\">");
