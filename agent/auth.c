@@ -262,6 +262,12 @@ void auth_step(struct auth *a)
                 else
                         at = wait_for_login(a, now);
         }
+        if (step != TOKEN_LOGIN && a->credentials.wrapping && a->phase == AUTH_IDLE && vault_link_is_open(a->link)) {
+                if (now.boot_usec >= a->login_usec)
+                        auth_unwrap(a);
+                else
+                        at = usec_min(at, a->login_usec);
+        }
         if (step == TOKEN_LOGIN && a->token)
                 at = usec_min(at, now.boot_usec < a->token->end_usec ? a->token->end_usec : USEC_NEVER);
         loop_timer_at(a->timer, at);
@@ -275,12 +281,10 @@ static void look_at_credentials(struct auth *a)
         if (a->method->read(a->config, &a->credentials, &error) == 1) {
                 log_info("new login credentials were read; they are used when a login is due");
                 auth_save(a);
-                if (a->refusals > 0) {
+                if (a->refusals > 0 || a->credentials.wrapping) {
                         a->refusals = 0;
                         a->login_usec = 0;
                 }
-                if (a->credentials.wrapping)
-                        auth_unwrap(a);
         }
         mem_free(error); /* said when a login is due */
         auth_step(a);

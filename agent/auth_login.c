@@ -31,6 +31,14 @@ static void fail(struct auth *a, const char *outcome, uint64_t wait_usec)
 /* Rule 8: the same credentials once more after 60 s, then once in 15 min: Vault locks a role out after 5. */
 static void refused(struct auth *a)
 {
+        if (a->unwrap_only) { /* no login was refused, and what is kept is as good as it was */
+                a->phase = AUTH_IDLE;
+                a->credentials.wrapping = secret_free(a->credentials.wrapping);
+                auth_save(a);
+                log_warn("the new secret-id is not used: %s", auth_error(a));
+                auth_step(a);
+                return;
+        }
         a->refusals++;
         auth_save(a);
         a->events.on_refused(auth_error(a), a->arg);
@@ -180,7 +188,13 @@ static void on_unwrapped(const struct vault_reply *reply, void *arg)
         if (auth_save(a) < 0)
                 log_error("the unwrapped secret-id cannot be saved in the state: a restart before the login needs a "
                           "fresh one");
-        log_in_now(a);
+        if (!a->unwrap_only) {
+                log_in_now(a);
+                return;
+        }
+        a->phase = AUTH_IDLE;
+        log_info("the new secret-id is unwrapped and kept until a login is due");
+        auth_step(a);
 }
 
 static void on_wrap_looked_up(const struct vault_reply *reply, void *arg)
@@ -243,6 +257,7 @@ void auth_log_in(struct auth *a)
 
         if (a->phase != AUTH_IDLE)
                 return;
+        a->unwrap_only = false;
         r = a->method->read(a->config, &a->credentials, &error);
         if (r < 0) {
                 auth_set_error(a, "%s", error);
@@ -256,7 +271,6 @@ void auth_log_in(struct auth *a)
                 a->refusals = 0;
         if (r == 1 && auth_save(a) < 0)
                 log_error("the login credentials cannot be saved in the state");
-        a->unwrap_only = false;
         if (a->credentials.wrapping) {
                 begin_unwrap(a);
                 return;
