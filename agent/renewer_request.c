@@ -170,7 +170,8 @@ static void begin_mint(struct keeper *k, struct instant now, const struct life_a
         char *error = NULL;
 
         k->why = action->why;
-        if (k->renewer->save_failing && keeper_save(k, NULL) < 0) {
+        /* The draw on the budget is saved before it is used, and an agent that cannot save does not mint (rule 10). */
+        if ((k->life.kind != KIND_STATIC || k->renewer->save_failing) && keeper_save(k, NULL) < 0) {
                 keeper_fail(k, "the state cannot be written: nothing new is asked of Vault until it can");
                 life_on_mint_aborted(&k->life, now, now.boot_usec + UNSAVED_RETRY_USEC);
                 return;
