@@ -2,7 +2,6 @@
 #include "agent/output_socket.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "common/buf.h"
 #include "common/http_server.h"
@@ -19,7 +18,7 @@ struct counted {
 
 struct output_metrics {
         struct store *store;
-        struct metric *requests, *consumers, *version, *expiry, *stale;
+        struct metric *requests, *consumers;
         struct counted counted[ENDPOINTS][STATUSES_MAX]; /* looked up once: each request comes here */
 };
 
@@ -34,19 +33,39 @@ static void on_collect(void *arg)
 {
         struct output_metrics *m = arg;
 
-        if (!m->store)
-                return;
         metric_set(m->consumers, (double)store_consumers(m->store));
+}
+
+static void version_rows(struct metric_rows *rows, void *arg)
+{
+        const struct output_metrics *m = arg;
+
+        for (struct store_secret *s = store_next(m->store, NULL); s; s = store_next(m->store, s)) {
+                if (store_last_number(s))
+                        metric_row(rows, (double)store_last_number(s), store_name(s));
+        }
+}
+
+static void expiry_rows(struct metric_rows *rows, void *arg)
+{
+        const struct output_metrics *m = arg;
+
         for (struct store_secret *s = store_next(m->store, NULL); s; s = store_next(m->store, s)) {
                 const struct store_version *v = store_current(s);
                 uint64_t expires = v ? store_expires_at(v) : USEC_NEVER;
 
-                if (store_last_number(s))
-                        metric_set(m->version, (double)store_last_number(s), store_name(s));
-                if (v)
-                        metric_set(m->stale, v->stale, store_name(s));
                 if (expires != USEC_NEVER)
-                        metric_set(m->expiry, (double)expires / (double)USEC_PER_SEC, store_name(s));
+                        metric_row(rows, (double)expires / (double)USEC_PER_SEC, store_name(s));
+        }
+}
+
+static void stale_rows(struct metric_rows *rows, void *arg)
+{
+        const struct output_metrics *m = arg;
+
+        for (struct store_secret *s = store_next(m->store, NULL); s; s = store_next(m->store, s)) {
+                if (store_current(s))
+                        metric_row(rows, store_current(s)->stale, store_name(s));
         }
 }
 
@@ -65,13 +84,14 @@ struct output_metrics *output_metrics_new(const struct output_context *ctx)
                                   "Requests answered on the socket and the metrics listener.", "endpoint,code", NULL);
         m->consumers = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_consumers",
                                    "Named consumers that hold a version or an open stream.", "", NULL);
-        m->version =
-                metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_version",
-                            "Number of the current version, or of the last one where there is none.", "secret", NULL);
-        m->expiry = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_expiry_timestamp_seconds",
-                                "When the current version ends, as Unix time.", "secret", NULL);
-        m->stale = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_stale",
-                               "1 while the current version is served although a renewal has failed.", "secret", NULL);
+        metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_version",
+                         "Number of the current version, or of the last one where there is none.", "secret",
+                         version_rows, m);
+        metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_expiry_timestamp_seconds",
+                         "When the current version ends, as Unix time.", "secret", expiry_rows, m);
+        metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_stale",
+                         "1 while the current version is served although a renewal has failed.", "secret", stale_rows,
+                         m);
         metrics_on_collect(ctx->metrics, on_collect, m);
         return m;
 }
@@ -109,25 +129,6 @@ void output_metrics_count(struct output_metrics *m, enum socket_endpoint endpoin
                 metric_series_inc(row[i].series, 1);
                 return;
         }
-}
-
-/**
- * output_metrics_on_change() - what is over is no longer shown
- * @m:      the metrics
- * @s:      the secret
- * @change: what happened to it
- */
-void output_metrics_on_change(struct output_metrics *m, const struct store_secret *s, enum store_change change)
-{
-        const struct store_version *v = store_current(s);
-
-        if (change == STORE_LOST || (v && store_expires_at(v) == USEC_NEVER))
-                metric_remove(m->expiry, store_name(s));
-        if (change != STORE_LOST)
-                return;
-        metric_remove(m->stale, store_name(s));
-        if (store_is_removed(s))
-                metric_remove(m->version, store_name(s));
 }
 
 /**

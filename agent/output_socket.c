@@ -205,7 +205,6 @@ static void on_change(struct store_secret *s, enum store_change change, void *ar
         struct output_socket *o = arg;
 
         output_watch_on_change(o->watch, s, change);
-        output_metrics_on_change(o->metrics, s, change);
 }
 
 /* --- life --- */

@@ -23,23 +23,23 @@ struct socket_peers;
 #define SOCKET_RETRY_AFTER_S 1 /* said with 503 while a secret has nothing valid: clients had better watch */
 
 enum socket_endpoint { /* the label of leasekeeper_socket_requests_total */
-        ENDPOINT_SECRET,
-        ENDPOINT_SECRETS,
-        ENDPOINT_WATCH,
-        ENDPOINT_ACK,
-        ENDPOINT_REJECT,
-        ENDPOINT_HEALTH,
-        ENDPOINT_METRICS,
-        ENDPOINT_STATUS,
-        ENDPOINT_ROTATE,
-        ENDPOINT_RELOAD,
-        ENDPOINT_VAULT,
-        ENDPOINT_NONE, /* no such path, or refused before it was known */
-        ENDPOINTS
+                       ENDPOINT_SECRET,
+                       ENDPOINT_SECRETS,
+                       ENDPOINT_WATCH,
+                       ENDPOINT_ACK,
+                       ENDPOINT_REJECT,
+                       ENDPOINT_HEALTH,
+                       ENDPOINT_METRICS,
+                       ENDPOINT_STATUS,
+                       ENDPOINT_ROTATE,
+                       ENDPOINT_RELOAD,
+                       ENDPOINT_VAULT,
+                       ENDPOINT_NONE, /* no such path, or refused before it was known */
+                       ENDPOINTS
 };
 
 struct output_socket {
-        struct output_context ctx; /* ctx.config changes with a reload */
+        struct output_context ctx;               /* ctx.config changes with a reload */
         struct http_server *server, *tcp_server; /* NULL where no listener wants them */
         struct socket_peers *peers;
         struct output_watch *watch;
@@ -59,20 +59,22 @@ struct socket_call {
 /* --- output_socket_reply.c: each answers the call, counts it, and ends it --- */
 void socket_reply(const struct socket_call *call, int status, const char *type, const char *body, size_t len);
 void socket_reply_empty(const struct socket_call *call, int status);
-void socket_reply_json(const struct socket_call *call, int status, json_t *body); /* steals body; nothing secret in it */
+void socket_reply_json(const struct socket_call *call, int status,
+                       json_t *body); /* steals body; nothing secret in it */
 void socket_reply_secret(const struct socket_call *call, const struct secret *body);
 void socket_reply_error(const struct socket_call *call, int status, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
 void socket_reply_denied(const struct socket_call *call, const char *name); /* 403: unknown and forbidden look alike */
 void socket_reply_nothing(const struct socket_call *call, const struct store_secret *s); /* 503: no valid version */
-char *socket_error_body(const char *text); /* new: {"errors":["TEXT"]} */
+char *socket_error_body(const char *text);                                               /* new: {"errors":["TEXT"]} */
 struct secret *socket_version_text(const struct store_secret *s, const struct store_version *v); /* new */
 void socket_time_json(uint64_t wall_usec, char *text, size_t cap); /* "\"2026-...Z\"" or "null" */
 
 /* --- output_socket_peers.c: how many connections each may have --- */
 struct socket_peers *socket_peers_new(void);
 struct socket_peers *socket_peers_free(struct socket_peers *p);
-int socket_peers_admit(struct socket_peers *p, struct http_conn *conn, const struct config *config); /* 0 or an HTTP status */
+int socket_peers_admit(struct socket_peers *p, struct http_conn *conn,
+                       const struct config *config); /* 0 or an HTTP status */
 void socket_peers_leave(struct socket_peers *p, struct http_conn *conn);
 
 /* --- output_socket_secrets.c: list, read, acknowledge, reject --- */
@@ -106,7 +108,6 @@ void socket_vault(const struct socket_call *call);
 struct output_metrics *output_metrics_new(const struct output_context *ctx);
 struct output_metrics *output_metrics_free(struct output_metrics *m);
 void output_metrics_count(struct output_metrics *m, enum socket_endpoint endpoint, int status);
-void output_metrics_on_change(struct output_metrics *m, const struct store_secret *s, enum store_change change);
 void socket_metrics(const struct socket_call *call);
 
 #endif

@@ -22,22 +22,22 @@ struct store_secret;
 
 struct store_version {
         uint64_t number;
-        uint64_t issued_usec;   /* wall clock */
-        uint64_t end_boot_usec; /* leases: CLOCK_BOOTTIME; USEC_NEVER: none */
-        uint64_t end_wall_usec; /* certificates: notAfter; USEC_NEVER: none */
-        bool stale;             /* a renewal has failed since the last good one (rule 9) */
-        struct secret *data;    /* a JSON object, compact */
-        char *lease_id;         /* "" without */
+        uint64_t issued_usec;    /* wall clock */
+        uint64_t end_boot_usec;  /* leases: CLOCK_BOOTTIME; USEC_NEVER: none */
+        uint64_t end_wall_usec;  /* certificates: notAfter; USEC_NEVER: none */
+        bool stale;              /* a renewal has failed since the last good one (rule 9) */
+        struct secret *data;     /* a JSON object, compact */
+        char *lease_id;          /* "" without */
         struct secret *envelope; /* KV v2 through /v1: data with metadata; NULL otherwise */
 };
 
-#define STORE_REMOVED  "removed"        /* store_reason() of a secret that left the configuration: its files are unlinked */
+#define STORE_REMOVED  "removed" /* store_reason() of a secret that left the configuration: its files are unlinked */
 #define STORE_STOPPING "agent stopping" /* to store_lose() with on_stop = "revoke": the files are unlinked too */
 
 enum store_change {
-        STORE_NEW,   /* another version is current */
-        STORE_LEASE, /* only its end or stale changed */
-        STORE_LOST,  /* it ended and none follows yet, or the secret was removed */
+        STORE_NEW,    /* another version is current */
+        STORE_LEASE,  /* only its end or stale changed */
+        STORE_LOST,   /* it ended and none follows yet, or the secret was removed */
         STORE_RIGHTS, /* the rules of the secret changed (reload) */
 };
 
@@ -45,29 +45,43 @@ struct store *store_new(void);
 struct store *store_free(struct store *st);
 
 /* --- for renewer and agent --- */
-struct store_secret *store_add(struct store *st, const struct config_secret *cfg, enum secret_kind kind, uint64_t first_version);
-        /* cfg borrowed until store_set_config() or store_remove(); first_version: what the first content gets */
-void store_set_config(struct store *st, struct store_secret *s, const struct config_secret *cfg); /* tells STORE_RIGHTS */
+struct store_secret *store_add(struct store *st, const struct config_secret *cfg, enum secret_kind kind,
+                               uint64_t first_version);
+/* cfg borrowed until store_set_config() or store_remove(); first_version: what the first content gets */
+void store_set_config(struct store *st, struct store_secret *s,
+                      const struct config_secret *cfg); /* tells STORE_RIGHTS */
 void store_set_kind(struct store_secret *s, enum secret_kind kind);
-void store_remove(struct store *st, struct store_secret *s);          /* tells STORE_LOST "removed"; s is dead */
-void store_publish(struct store *st, struct store_secret *s, struct store_version *v); /* steals v's members; number 0: counted here; readers of the version before are kept */
-void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boot_usec, bool stale); /* tells only where something changed */
+void store_remove(struct store *st, struct store_secret *s); /* tells STORE_LOST "removed"; s is dead */
+void store_publish(struct store *st, struct store_secret *s,
+                   struct store_version
+                           *v); /* steals v's members; number 0: counted here; readers of the version before are kept */
+void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boot_usec,
+                      bool stale);                                             /* tells only where something changed */
 void store_lose(struct store *st, struct store_secret *s, const char *reason); /* reason copied; wiped data */
 
 /* Readers of one version (rule 3). */
-bool store_all_moved_on(const struct store_secret *s, uint64_t replaced); /* every read of `replaced` was a named consumer's, and each has acknowledged a later version */
+bool store_all_moved_on(
+        const struct store_secret *s,
+        uint64_t
+                replaced); /* every read of `replaced` was a named consumer's, and each has acknowledged a later version */
 bool store_anyone_acked(const struct store_secret *s, uint64_t version);
-json_t *store_holders(const struct store_secret *s, uint64_t version); /* new: ["uid/ID", ...]: who was given it and acknowledged no later one; "(unnamed)" for reads without a name */
-void store_forget_version(struct store_secret *s, uint64_t version); /* revoked: its readers are of no interest any more */
-json_t *store_save_readers(const struct store_secret *s);             /* new, for the state */
+json_t *store_holders(
+        const struct store_secret *s,
+        uint64_t
+                version); /* new: ["uid/ID", ...]: who was given it and acknowledged no later one; "(unnamed)" for reads without a name */
+void store_forget_version(struct store_secret *s,
+                          uint64_t version);              /* revoked: its readers are of no interest any more */
+json_t *store_save_readers(const struct store_secret *s); /* new, for the state */
 void store_load_readers(struct store_secret *s, const json_t *saved); /* what is damaged in it is left out */
 
 /* What happens below the seam, told to the one above. Set once. */
 struct store_control {
-        void (*given)(struct store_secret *s, void *arg);  /* a reader, named or not, was given the current version for the first time */
+        void (*given)(struct store_secret *s,
+                      void *arg); /* a reader, named or not, was given the current version for the first time */
         void (*acked)(struct store_secret *s, void *arg);
         void (*rejected)(struct store_secret *s, bool denied, void *arg);
-        int (*rotate)(const char *name, json_t **ret_body, uint64_t *ret_retry_after_usec, void *arg); /* NULL: all. HTTP status 202, 404, 429 */
+        int (*rotate)(const char *name, json_t **ret_body, uint64_t *ret_retry_after_usec,
+                      void *arg);                    /* NULL: all. HTTP status 202, 404, 429 */
         int (*reload)(json_t **ret_body, void *arg); /* HTTP status 200, 400 */
         json_t *(*status)(void *arg);                /* new */
         int (*health)(json_t **ret_body, void *arg); /* HTTP status 200, 503 */
@@ -79,27 +93,32 @@ const struct store_control *store_control(const struct store *st, void **ret_arg
 typedef void (*store_fn)(struct store_secret *s, enum store_change change, void *arg);
 void store_subscribe(struct store *st, store_fn fn, void *arg); /* told in the order of subscribing */
 void store_unsubscribe(struct store *st, store_fn fn, void *arg);
-struct store_secret *store_find(const struct store *st, const char *name);      /* borrowed; NULL */
-struct store_secret *store_next(const struct store *st, const struct store_secret *after); /* in order of names; NULL starts and ends */
+struct store_secret *store_find(const struct store *st, const char *name); /* borrowed; NULL */
+struct store_secret *store_next(const struct store *st,
+                                const struct store_secret *after); /* in order of names; NULL starts and ends */
 struct store_secret *store_next_at(const struct store *st, const char *path, const struct store_secret *after);
-        /* those read from one path in Vault, in order of names; NULL starts and ends */
+/* those read from one path in Vault, in order of names; NULL starts and ends */
 const struct config_secret *store_config(const struct store_secret *s);
 const char *store_name(const struct store_secret *s);
 enum secret_kind store_kind(const struct store_secret *s);
-const struct store_version *store_current(const struct store_secret *s);        /* borrowed until the next change; NULL: nothing valid */
-uint64_t store_last_number(const struct store_secret *s);                       /* the current or last version's; 0: none yet */
-bool store_is_removed(const struct store_secret *s);                            /* it left the configuration: dead after this STORE_LOST */
-const char *store_reason(const struct store_secret *s);                         /* why there is none; "not fetched yet" at first */
-uint64_t store_expires_at(const struct store_version *v);                       /* wall clock usec; USEC_NEVER: does not end */
-void *store_tag(const struct store_secret *s);                                  /* what the renewer hung on it */
+const struct store_version *store_current(
+        const struct store_secret *s);                    /* borrowed until the next change; NULL: nothing valid */
+uint64_t store_last_number(const struct store_secret *s); /* the current or last version's; 0: none yet */
+bool store_is_removed(const struct store_secret *s);      /* it left the configuration: dead after this STORE_LOST */
+const char *store_reason(const struct store_secret *s);   /* why there is none; "not fetched yet" at first */
+uint64_t store_expires_at(const struct store_version *v); /* wall clock usec; USEC_NEVER: does not end */
+void *store_tag(const struct store_secret *s);            /* what the renewer hung on it */
 void store_set_tag(struct store_secret *s, void *tag);
 
 /* A reader gets the current version. consumer NULL: without a name. -ENOSPC: that uid has 64 consumers already. */
 int store_give(struct store *st, struct store_secret *s, uid_t uid, const char *consumer);
-int store_ack(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version); /* 1: was not given it */
-int store_reject(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version, bool denied); /* 1: not current, or not given it */
+int store_ack(struct store *st, struct store_secret *s, uid_t uid, const char *consumer,
+              uint64_t version); /* 1: was not given it */
+int store_reject(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version,
+                 bool denied);                  /* 1: not current, or not given it */
 size_t store_consumers(const struct store *st); /* all that are known, for the metric */
-int store_hold_consumer(struct store *st, uid_t uid, const char *consumer, struct consumer **ret_holder); /* an open stream's place among the 64; -ENOSPC */
+int store_hold_consumer(struct store *st, uid_t uid, const char *consumer,
+                        struct consumer **ret_holder); /* an open stream's place among the 64; -ENOSPC */
 void store_release_consumer(struct store *st, struct consumer *holder);
 
 #endif

@@ -23,7 +23,7 @@ void consumers_release(struct consumers *c, struct consumer *who); /* takes NULL
 struct kept;
 struct reader;
 
-struct readers { /* of one secret; all zero: none */
+struct readers {           /* of one secret; all zero: none */
         struct kept *kept; /* the versions that still matter, oldest first */
         struct reader *items;
         unsigned kept_len, len;
