@@ -109,6 +109,39 @@ uint64_t lease_end_usec(const struct lease *l, struct instant now)
 }
 
 /**
+ * lease_last_usec() - by when it is dead at Vault, whatever happened to the requests that had no answer
+ * @l: the lease
+ * @now: now
+ *
+ * Return: CLOCK_BOOTTIME usec, not before lease_end_usec().
+ */
+uint64_t lease_last_usec(const struct lease *l, struct instant now)
+{
+        struct lease late = *l;
+
+        late.end_usec = usec_max(l->end_usec, l->late_usec);
+        return lease_end_usec(&late, now);
+}
+
+/**
+ * lease_last_tenth_usec() - when the last 10 % of its life begins
+ * @l: the lease
+ * @now: now
+ *
+ * Return: CLOCK_BOOTTIME usec; USEC_NEVER where it does not end.
+ */
+uint64_t lease_last_tenth_usec(const struct lease *l, struct instant now)
+{
+        uint64_t end = lease_end_usec(l, now), life = l->first_usec;
+
+        if (end == USEC_NEVER)
+                return USEC_NEVER;
+        if (l->token && l->token->end_usec == end)
+                life = usec_min(life, end - usec_min(end, l->token->last_start_usec));
+        return end - usec_min(end, life / 10);
+}
+
+/**
  * lease_grace_usec() - how long it lives on once replaced
  * @l: the lease
  * @grace_usec: the secret's `grace`
@@ -118,6 +151,13 @@ uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec)
         return usec_min(grace_usec, l->first_usec / 5);
 }
 
+static bool is_ended_by_token(const struct lease *l, uint64_t due_usec)
+{
+        const struct token *t = l->token;
+
+        return t && (t->end_usec < due_usec || (t->is_batch && t->end_usec <= usec_add(l->end_usec, USEC_PER_SEC)));
+}
+
 /**
  * lease_replace_usec() - when its replacement is due
  * @l: the lease
@@ -125,8 +165,8 @@ uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec)
  * @grace_usec: the secret's `grace`
  *
  * Rule 2 (its end cannot be moved: g + 10 % of the first lease before it), rule 4 (renewals fail: when the last 10 % begins),
- * rule 12 (certificates). A lease whose token ends before that is not replaced for it: another one of the same token would end no
- * later; the token is replaced in time, and its leases with it (rule 6).
+ * rule 12 (certificates). A lease that its token ends is not replaced for it: another one of the same token would end no later;
+ * the token is replaced in time, and its leases with it (rule 6). Under a batch token Vault gives it that end right away.
  *
  * Return: CLOCK_BOOTTIME usec; USEC_NEVER.
  */
@@ -142,7 +182,7 @@ uint64_t lease_replace_usec(const struct lease *l, struct instant now, uint64_t 
         if (!l->movable)
                 before += lease_grace_usec(l, grace_usec);
         due = end > before ? end - before : 0;
-        return l->token && l->token->end_usec < due ? USEC_NEVER : due;
+        return is_ended_by_token(l, due) ? USEC_NEVER : due;
 }
 
 /**
@@ -155,6 +195,7 @@ uint64_t lease_replace_usec(const struct lease *l, struct instant now, uint64_t 
 void lease_renewed(struct lease *l, struct instant now, uint64_t duration_usec, bool renewable)
 {
         l->end_usec = usec_add(now.boot_usec, duration_usec);
+        l->late_usec = 0;
         l->failing = false;
         l->doubtful = false;
         if (!renewable || duration_usec < l->first_usec)
@@ -176,6 +217,8 @@ void lease_renew_failed(struct lease *l, struct instant now, enum vault_outcome 
                         uint64_t retry_after_usec)
 {
         l->failing = true;
+        if (outcome == VAULT_UNREACHABLE || outcome == VAULT_MALFORMED)
+                l->late_usec = usec_add(now.boot_usec, l->first_usec);
         if (outcome == VAULT_REFUSED && word != VAULT_LEASE_UNKNOWN)
                 l->doubtful = true;
         if (l->doubtful)
@@ -198,6 +241,7 @@ void lease_looked_up(struct lease *l, struct instant now, uint64_t ttl_usec)
                 return;
         }
         l->end_usec = usec_add(now.boot_usec, ttl_usec);
+        l->late_usec = 0;
         if (l->doubtful) {
                 l->doubtful = false;
                 l->movable = false;

@@ -18,6 +18,7 @@ struct lease {
         uint64_t issued_wall_usec;
         uint64_t first_usec;        /* lease_duration at minting; certificates: notAfter minus receipt */
         uint64_t end_usec;          /* CLOCK_BOOTTIME, by the lease alone; USEC_NEVER */
+        uint64_t late_usec;         /* a renewal without an answer may have moved its end up to here; 0: none */
         uint64_t end_wall_usec;     /* certificates: notAfter; USEC_NEVER */
         uint64_t replace_wall_usec; /* certificates: rule 12; USEC_NEVER */
         uint64_t renew_usec;        /* rule 1, or the next try of rule 4; USEC_NEVER: not to be renewed */
@@ -48,6 +49,8 @@ void lease_end(struct lease *l); /* frees its members, gives the token back */
 
 uint64_t lease_end_usec(const struct lease *l,
                         struct instant now); /* CLOCK_BOOTTIME: min(lease, token), or notAfter; USEC_NEVER */
+uint64_t lease_last_usec(const struct lease *l, struct instant now); /* by when it is dead at Vault, whatever happened */
+uint64_t lease_last_tenth_usec(const struct lease *l, struct instant now); /* when the last 10 % of its life begins */
 uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec); /* g = min(grace, a fifth of the first lease) */
 uint64_t lease_replace_usec(const struct lease *l, struct instant now,
                             uint64_t grace_usec); /* when rules 2, 4 or 12 replace it; USEC_NEVER */

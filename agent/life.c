@@ -71,10 +71,15 @@ void life_done(struct life *l)
         l->replaced_len = 0;
 }
 
-/* Rule 3: the current version is rejected and nobody acknowledged it: the last acknowledged one is renewed and kept to its end. */
+/*
+ * Rule 3: the current version is rejected and nobody acknowledged it: the last acknowledged one is renewed and kept to its end;
+ * also where the rejected one is gone and no other has come yet.
+ */
 static bool is_kept(const struct life *l, const struct lease *lease)
 {
-        if (!l->has_current || !l->current.rejected || l->current.acked || !lease->acked)
+        bool unwanted = l->has_current ? l->current.rejected && !l->current.acked : l->lost_unwanted;
+
+        if (!unwanted || !lease->acked)
                 return false;
         for (size_t i = l->replaced_len; i-- > 0;)
                 if (l->replaced[i].acked)
@@ -82,11 +87,16 @@ static bool is_kept(const struct life *l, const struct lease *lease)
         return false;
 }
 
-/* Rule 3: one replacement at a time. What cannot be revoked does not hold the next one back. */
+/* Rule 3: one replacement at a time. What cannot be revoked, or is kept for want of a better one, does not hold the next one back. */
+static bool is_awaited(const struct life *l, const struct lease *r)
+{
+        return !r->revoke_refused && r->revoke_backoff.failures == 0 && !is_kept(l, r);
+}
+
 static bool waits_for_replaced(const struct life *l)
 {
         for (size_t i = 0; i < l->replaced_len; i++)
-                if (!l->replaced[i].revoke_refused && l->replaced[i].revoke_backoff.failures == 0)
+                if (is_awaited(l, &l->replaced[i]))
                         return true;
         return false;
 }
@@ -131,17 +141,17 @@ static void offer_replacement(const struct life *l, struct plan *p)
 {
         const struct lease *c = &l->current;
         uint64_t due = lease_replace_usec(c, p->now, l->config.grace_usec);
-        uint64_t end = lease_end_usec(c, p->now);
-        uint64_t tenth =
-                end == USEC_NEVER || l->kind == KIND_STATIC ? USEC_NEVER : end - usec_min(end, c->first_usec / 10);
+        uint64_t tenth = lease_last_tenth_usec(c, p->now);
         enum life_why why = c->movable && c->failing ? LIFE_WHY_FAILING : LIFE_WHY_DUE;
 
         if (l->wish == LIFE_WHY_REJECTED)
                 offer_mint(l, p, LIFE_WHY_REJECTED, l->wish_usec, BUCKET_WISH);
         if (l->kind == KIND_STATIC)
                 offer_mint(l, p, l->wish ? l->wish : LIFE_WHY_DUE, l->wish ? 0 : l->refresh_usec, BUCKET_NEED);
-        if (waits_for_replaced(l)) {
+        if (waits_for_replaced(l)) { /* but not into the last tenth of what is served */
                 offer_mint(l, p, why, due == USEC_NEVER ? USEC_NEVER : usec_max(due, tenth), BUCKET_NEED);
+                if (l->wish == LIFE_WHY_TOKEN)
+                        offer_mint(l, p, l->wish, usec_max(l->wish_usec, tenth), BUCKET_NEED);
                 return;
         }
         offer_mint(l, p, why, due, BUCKET_NEED);
@@ -181,7 +191,7 @@ static void offer_ends(const struct life *l, struct plan *p)
         }
         for (size_t i = 0; i < l->replaced_len && l->in_flight == LIFE_WAIT; i++)
                 offer(p, LIFE_DROP, LIFE_WHY_NONE, l->replaced[i].number,
-                      l->replaced[i].gone ? 0 : lease_end_usec(&l->replaced[i], p->now));
+                      l->replaced[i].gone ? 0 : lease_last_usec(&l->replaced[i], p->now));
 }
 
 /* Rule 9: what could not be renewed or read again in time is served on, and marked. */
@@ -257,8 +267,8 @@ uint64_t life_wish_wait_usec(const struct life *l, struct instant now)
         if (l->kind == KIND_STATIC)
                 return 0;
         at = usec_max(at, bucket_ready(l->bucket, now.boot_usec, l->has_current ? BUCKET_WISH : BUCKET_NEED));
-        if (l->has_current && waits_for_replaced(l))
-                for (size_t i = 0; i < l->replaced_len; i++)
-                        at = usec_max(at, usec_min(l->replaced[i].revoke_usec, lease_end_usec(&l->replaced[i], now)));
+        for (size_t i = 0; l->has_current && i < l->replaced_len; i++)
+                if (is_awaited(l, &l->replaced[i]))
+                        at = usec_max(at, usec_min(l->replaced[i].revoke_usec, lease_last_usec(&l->replaced[i], now)));
         return at - now.boot_usec;
 }

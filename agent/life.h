@@ -89,6 +89,7 @@ struct life {
         uint64_t denied_usec;         /* the first `denied` since the look-up said alive; 0: none */
         bool denied_again;            /* a second one came, at least 1.5 s after the first */
         bool no_look_ups;             /* the policy forbids them (rule 15) */
+        bool lost_unwanted;           /* what was lost had been rejected and nobody had acknowledged it */
         bool spent_unacked;           /* replaced once for a reject without anybody having acknowledged */
         uint64_t reject_look_up_usec; /* the last look-up that a reject asked for */
 };

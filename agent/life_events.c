@@ -90,16 +90,23 @@ static void minted(struct life *l)
         backoff_reset(&l->mint_backoff);
 }
 
-/* The current version becomes a replaced one; those that were kept for its sake get their g now. */
+/* Another version is there: those that were kept for the rejected one's sake get their g now. */
+static void release_kept(struct life *l, struct instant now)
+{
+        l->lost_unwanted = false;
+        for (size_t i = 0; i < l->replaced_len; i++)
+                if (l->replaced[i].acked && !l->replaced[i].revoke_refused)
+                        lease_replaced(&l->replaced[i], now, l->config.grace_usec);
+}
+
+/* The current version becomes a replaced one. */
 static void retire_current(struct life *l, struct instant now)
 {
         struct lease old = l->current;
         bool unwanted = old.rejected && !old.acked;
 
         if (unwanted)
-                for (size_t i = 0; i < l->replaced_len; i++)
-                        if (l->replaced[i].acked && !l->replaced[i].revoke_refused)
-                                lease_replaced(&l->replaced[i], now, l->config.grace_usec);
+                release_kept(l, now);
         l->has_current = false;
         if (*old.id == '\0' || old.gone) {
                 lease_end(&old);
@@ -124,8 +131,12 @@ uint64_t life_on_content(struct life *l, struct instant now, const struct lease_
         uint64_t life_usec;
 
         minted(l);
+        if (l->wish == LIFE_WHY_REJECTED) /* meant the version that goes */
+                l->wish = LIFE_WHY_NONE;
         if (l->has_current)
                 retire_current(l, now);
+        else if (l->lost_unwanted)
+                release_kept(l, now);
         lease_begin(&l->current, now, grant, l->no_look_ups ? 0 : l->config.verify_usec);
         l->current.number = ++l->last_number;
         l->has_current = true;
@@ -192,11 +203,25 @@ static bool is_slow(enum vault_outcome outcome)
         return outcome == VAULT_FORBIDDEN || outcome == VAULT_REFUSED || outcome == VAULT_NOT_FOUND;
 }
 
+/* Which of two wishes is fulfilled as the other would be, and more: sooner, or with what the other must not draw. */
+static int rank(enum life_why why)
+{
+        switch (why) {
+        case LIFE_WHY_NONE: return 0;
+        case LIFE_WHY_TOKEN: return 2;
+        case LIFE_WHY_CHANGED: return 3;
+        case LIFE_WHY_REJECTED: return 4;
+        default: return 1;
+        }
+}
+
 static void restore_wish(struct life *l)
 {
         l->in_flight = LIFE_WAIT;
-        if (l->wish == LIFE_WHY_NONE)
+        if (rank(l->in_flight_wish) > rank(l->wish)) {
                 l->wish = l->in_flight_wish;
+                l->wish_usec = 0;
+        }
         l->in_flight_wish = LIFE_WHY_NONE;
 }
 
@@ -261,6 +286,7 @@ void life_on_renew_failed(struct life *l, struct instant now, enum vault_outcome
         if (lease->doubtful && l->no_look_ups) { /* nobody can be asked: taken for alive, its end for fixed */
                 lease->doubtful = false;
                 lease->movable = false;
+                lease->verify_usec = USEC_NEVER;
         }
 }
 
@@ -334,6 +360,13 @@ void life_on_revoke_failed(struct life *l, struct instant now, enum vault_outcom
                 lease_revoke_failed(lease, now, outcome, retry_after_usec);
 }
 
+/* A renewal that is on its way, or had no answer, may have been done: what is not served any more is still to be revoked. */
+static bool may_live_on(const struct life *l)
+{
+        return (l->in_flight == LIFE_RENEW && l->in_flight_number == l->current.number) ||
+               l->current.late_usec > l->current.end_usec;
+}
+
 /**
  * life_lost() - the renewer has stopped serving the current version
  * @l: the life
@@ -343,7 +376,13 @@ void life_lost(struct life *l, enum life_why why)
 {
         if (!l->has_current)
                 return;
-        lease_end(&l->current);
+        l->lost_unwanted = l->current.rejected && !l->current.acked;
+        if (why != LIFE_WHY_GONE && may_live_on(l)) {
+                l->current.revoke_usec = 0;
+                add_replaced(l, &l->current);
+        } else {
+                lease_end(&l->current);
+        }
         l->has_current = false;
         l->lost_why = why;
         l->denied_usec = 0;
@@ -363,14 +402,12 @@ void life_dropped(struct life *l, uint64_t number)
 /**
  * life_wish() - somebody wants another version: once, however often it is said
  * @l: the life
- * @why: REJECTED and CHANGED outrank what was wished before
+ * @why: REJECTED outranks CHANGED, that TOKEN, and that all else
  * @at_usec: CLOCK_BOOTTIME, not before
  */
 void life_wish(struct life *l, enum life_why why, uint64_t at_usec)
 {
-        bool stronger = why == LIFE_WHY_REJECTED || why == LIFE_WHY_CHANGED || why == LIFE_WHY_TOKEN;
-
-        if (l->wish != LIFE_WHY_NONE && !stronger)
+        if (rank(why) <= rank(l->wish))
                 return;
         l->wish = why;
         l->wish_usec = at_usec;

@@ -4,6 +4,8 @@
 #include "common/mem.h"
 #include "common/secret.h"
 
+#define SAME_END_USEC (2 * USEC_PER_SEC) /* Vault counts in whole seconds, and answers travel */
+
 /**
  * token_new() - a token as Vault gave it
  * @generation: one more than that of the token before
@@ -55,19 +57,43 @@ static void set_backoff(struct token *t, uint64_t life_usec)
         backoff_reset(&t->backoff);
 }
 
+/* What lookup-self says of a life that goes on: it measures nothing anew, or each 403 and each restart would put renewing off. */
+static bool is_same_life(const struct token *t, struct instant now, uint64_t ttl_usec)
+{
+        if (t->last_start_usec == 0 || t->end_usec == USEC_NEVER)
+                return false;
+        return usec_add(now.boot_usec, ttl_usec) <= usec_add(t->end_usec, SAME_END_USEC);
+}
+
+static void life_goes_on(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable)
+{
+        if (ttl_usec > 0) /* 0: less than a second is left, not that it does not end */
+                t->end_usec = usec_add(now.boot_usec, ttl_usec);
+        t->renewable = t->renewable && renewable;
+        if (!t->renewable)
+                t->renew_usec = USEC_NEVER;
+        else if (t->renew_usec == USEC_NEVER)
+                plan_renewal(t, now, ttl_usec);
+}
+
 /**
- * token_granted() - a life begins: after a login, or an adopted token was looked up
+ * token_granted() - a life begins: after a login; or a token was looked up
  * @t: the token
  * @now: when the answer came
  * @ttl_usec: what is left; 0: it does not end (root)
  * @renewable: may it be renewed?
  * @is_batch: batch tokens never are, and cap the leases they make
  *
+ * A look-up that finds the life that is known already leaves its start, its next renewal and a failing one as they are.
  * Source: auth/token/lookup-self, the auth block of a login.
  */
 void token_granted(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable, bool is_batch)
 {
         t->is_batch = is_batch;
+        if (is_same_life(t, now, ttl_usec)) {
+                life_goes_on(t, now, ttl_usec, renewable && !is_batch);
+                return;
+        }
         t->renewable = renewable && !is_batch;
         t->failing = false;
         t->last_start_usec = now.boot_usec;
@@ -85,16 +111,16 @@ void token_granted(struct token *t, struct instant now, uint64_t ttl_usec, bool 
  * @ttl_usec: auth.lease_duration, from now
  * @renewable: auth.renewable
  *
- * An answer below the first life means that max_ttl caps it: its last life has begun.
+ * An answer below the longest life so far means that max_ttl caps it: its last life has begun.
  */
 void token_renewed(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable)
 {
-        uint64_t end = ttl_usec == 0 ? USEC_NEVER : usec_add(now.boot_usec, ttl_usec);
-
-        if (!renewable || (ttl_usec != 0 && ttl_usec < t->first_usec))
+        if (!renewable || ttl_usec < t->first_usec)
                 t->renewable = false;
         t->failing = false;
-        t->end_usec = end;
+        t->first_usec = usec_max(t->first_usec, ttl_usec);
+        if (ttl_usec > 0) /* 0: less than a second is left */
+                t->end_usec = usec_add(now.boot_usec, ttl_usec);
         t->last_start_usec = now.boot_usec;
         backoff_reset(&t->backoff);
         plan_renewal(t, now, ttl_usec);
@@ -127,11 +153,12 @@ uint64_t token_renew_failed(struct token *t, struct instant now, enum vault_outc
  * @now: now
  * @ret_at_usec: when to ask again where there is nothing to do
  *
- * Return: the step. A token that cannot be renewed further is replaced at 2/3 of its last life (rule 6).
+ * Return: the step. A token that cannot be renewed further is replaced at 2/3 of its last life (rule 6); one whose renewals fail
+ * when the last tenth of its life has begun, between two tries to renew it.
  */
 enum token_step token_next(const struct token *t, struct instant now, uint64_t *ret_at_usec)
 {
-        uint64_t login_at;
+        uint64_t login_at, tenth;
 
         *ret_at_usec = USEC_NEVER;
         if (!token_alive(t, now))
@@ -148,6 +175,12 @@ enum token_step token_next(const struct token *t, struct instant now, uint64_t *
         if (now.boot_usec >= t->renew_usec)
                 return TOKEN_RENEW;
         *ret_at_usec = usec_min(t->renew_usec, t->end_usec);
+        if (!t->failing)
+                return TOKEN_WAIT;
+        tenth = t->end_usec - usec_min(t->end_usec, t->first_usec / 10);
+        if (now.boot_usec >= tenth)
+                return TOKEN_LOGIN;
+        *ret_at_usec = usec_min(*ret_at_usec, tenth);
         return TOKEN_WAIT;
 }
 

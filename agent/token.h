@@ -17,7 +17,7 @@ struct token {
         uint64_t generation; /* +1 for each login, across restarts; leases name their maker by it */
         struct secret *value;
         char *accessor;           /* not secret: for the log and Vault's operators */
-        uint64_t first_usec;      /* the life it was given at login; 0: it does not end */
+        uint64_t first_usec;      /* the longest life it was given; 0: it does not end */
         uint64_t end_usec;        /* CLOCK_BOOTTIME; USEC_NEVER: does not end */
         uint64_t last_start_usec; /* when the last life began: at login, or at the renewal that answered less */
         uint64_t renew_usec;      /* when to renew; USEC_NEVER: no more */
