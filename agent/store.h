@@ -31,7 +31,7 @@ struct store_version {
         struct secret *envelope; /* KV v2 through /v1: data with metadata; NULL otherwise */
 };
 
-#define STORE_REMOVED  "removed" /* store_reason() of a secret that left the configuration: its files are unlinked */
+#define STORE_REMOVED  "removed"        /* store_reason() of a secret that left the configuration: its files are unlinked */
 #define STORE_STOPPING "agent stopping" /* to store_lose() with on_stop = "revoke": the files are unlinked too */
 
 enum store_change {
@@ -45,43 +45,42 @@ struct store *store_new(void);
 struct store *store_free(struct store *st);
 
 /* --- for renewer and agent --- */
+
+/* cfg is borrowed until store_set_config() or store_remove(); first_version: what the first content gets. */
 struct store_secret *store_add(struct store *st, const struct config_secret *cfg, enum secret_kind kind,
                                uint64_t first_version);
-/* cfg borrowed until store_set_config() or store_remove(); first_version: what the first content gets */
-void store_set_config(struct store *st, struct store_secret *s,
-                      const struct config_secret *cfg); /* tells STORE_RIGHTS */
+/* Tells STORE_RIGHTS. */
+void store_set_config(struct store *st, struct store_secret *s, const struct config_secret *cfg);
 void store_set_kind(struct store_secret *s, enum secret_kind kind);
-void store_remove(struct store *st, struct store_secret *s); /* tells STORE_LOST "removed"; s is dead */
-void store_publish(struct store *st, struct store_secret *s,
-                   struct store_version
-                           *v); /* steals v's members; number 0: counted here; readers of the version before are kept */
-void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boot_usec,
-                      bool stale);                                             /* tells only where something changed */
-void store_lose(struct store *st, struct store_secret *s, const char *reason); /* reason copied; wiped data */
+/* Tells STORE_LOST "removed"; s is dead. */
+void store_remove(struct store *st, struct store_secret *s);
+/* Steals v's members; number 0: counted here. The readers of the version before are kept. Tells STORE_NEW. */
+void store_publish(struct store *st, struct store_secret *s, struct store_version *v);
+/* Tells STORE_LEASE, only where something changed. */
+void store_update_end(struct store *st, struct store_secret *s, uint64_t end_boot_usec, bool stale);
+/* Copies reason, wipes the data. Tells STORE_LOST. */
+void store_lose(struct store *st, struct store_secret *s, const char *reason);
 
 /* Readers of one version (rule 3). */
-bool store_all_moved_on(
-        const struct store_secret *s,
-        uint64_t
-                replaced); /* every read of `replaced` was a named consumer's, and each has acknowledged a later version */
+/* Was every read of `replaced` a named consumer's, and has each acknowledged a later version? */
+bool store_all_moved_on(const struct store_secret *s, uint64_t replaced);
 bool store_anyone_acked(const struct store_secret *s, uint64_t version);
-json_t *store_holders(
-        const struct store_secret *s,
-        uint64_t
-                version); /* new: ["uid/ID", ...]: who was given it and acknowledged no later one; "(unnamed)" for reads without a name */
-void store_forget_version(struct store_secret *s,
-                          uint64_t version);              /* revoked: its readers are of no interest any more */
+/* new: ["uid/ID", ...]: who was given it and acknowledged no later one; "(unnamed)" for reads without a name. */
+json_t *store_holders(const struct store_secret *s, uint64_t version);
+/* It is revoked: its readers are of no interest any more. */
+void store_forget_version(struct store_secret *s, uint64_t version);
 json_t *store_save_readers(const struct store_secret *s); /* new, for the state */
-void store_load_readers(struct store_secret *s, const json_t *saved); /* what is damaged in it is left out */
+/* Before the first store_publish(). Where something in it is damaged, nothing moves on before its time. */
+void store_load_readers(struct store_secret *s, const json_t *saved);
 
 /* What happens below the seam, told to the one above. Set once. */
 struct store_control {
-        void (*given)(struct store_secret *s,
-                      void *arg); /* a reader, named or not, was given the current version for the first time */
+        /* A reader, named or not, was given the current version for the first time; called before it has it. */
+        void (*given)(struct store_secret *s, void *arg);
         void (*acked)(struct store_secret *s, void *arg);
         void (*rejected)(struct store_secret *s, bool denied, void *arg);
-        int (*rotate)(const char *name, json_t **ret_body, uint64_t *ret_retry_after_usec,
-                      void *arg);                    /* NULL: all. HTTP status 202, 404, 429 */
+        /* name NULL: all. HTTP status 202, 404, 429. */
+        int (*rotate)(const char *name, json_t **ret_body, uint64_t *ret_retry_after_usec, void *arg);
         int (*reload)(json_t **ret_body, void *arg); /* HTTP status 200, 400 */
         json_t *(*status)(void *arg);                /* new */
         int (*health)(json_t **ret_body, void *arg); /* HTTP status 200, 503 */
@@ -90,19 +89,20 @@ void store_set_control(struct store *st, const struct store_control *control, vo
 const struct store_control *store_control(const struct store *st, void **ret_arg);
 
 /* --- for what hands out --- */
+
 typedef void (*store_fn)(struct store_secret *s, enum store_change change, void *arg);
 void store_subscribe(struct store *st, store_fn fn, void *arg); /* told in the order of subscribing */
 void store_unsubscribe(struct store *st, store_fn fn, void *arg);
+
 struct store_secret *store_find(const struct store *st, const char *name); /* borrowed; NULL */
-struct store_secret *store_next(const struct store *st,
-                                const struct store_secret *after); /* in order of names; NULL starts and ends */
+/* In order of names; NULL starts and ends. store_next_at(): only those read from one path in Vault. */
+struct store_secret *store_next(const struct store *st, const struct store_secret *after);
 struct store_secret *store_next_at(const struct store *st, const char *path, const struct store_secret *after);
-/* those read from one path in Vault, in order of names; NULL starts and ends */
+
 const struct config_secret *store_config(const struct store_secret *s);
 const char *store_name(const struct store_secret *s);
 enum secret_kind store_kind(const struct store_secret *s);
-const struct store_version *store_current(
-        const struct store_secret *s);                    /* borrowed until the next change; NULL: nothing valid */
+const struct store_version *store_current(const struct store_secret *s); /* borrowed until the next change; NULL: nothing valid */
 uint64_t store_last_number(const struct store_secret *s); /* the current or last version's; 0: none yet */
 bool store_is_removed(const struct store_secret *s);      /* it left the configuration: dead after this STORE_LOST */
 const char *store_reason(const struct store_secret *s);   /* why there is none; "not fetched yet" at first */
@@ -112,13 +112,14 @@ void store_set_tag(struct store_secret *s, void *tag);
 
 /* A reader gets the current version. consumer NULL: without a name. -ENOSPC: that uid has 64 consumers already. */
 int store_give(struct store *st, struct store_secret *s, uid_t uid, const char *consumer);
-int store_ack(struct store *st, struct store_secret *s, uid_t uid, const char *consumer,
-              uint64_t version); /* 1: was not given it */
+/* 1: it was not given that version. */
+int store_ack(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version);
+/* 1: not current, or not given to it. */
 int store_reject(struct store *st, struct store_secret *s, uid_t uid, const char *consumer, uint64_t version,
-                 bool denied);                  /* 1: not current, or not given it */
+                 bool denied);
 size_t store_consumers(const struct store *st); /* all that are known, for the metric */
-int store_hold_consumer(struct store *st, uid_t uid, const char *consumer,
-                        struct consumer **ret_holder); /* an open stream's place among the 64; -ENOSPC */
+/* An open stream's place among the 64; -ENOSPC. */
+int store_hold_consumer(struct store *st, uid_t uid, const char *consumer, struct consumer **ret_holder);
 void store_release_consumer(struct store *st, struct consumer *holder);
 
 #endif
