@@ -45,6 +45,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(call cflags_of,$(PKGS_ALL) $(if $(findstring tests/,$<),cmocka)) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/app/assets.o: $(wildcard app/*.json app/*.css app/*.svg app/*.js)
 $(BUILD)/libcommon.a: $(call obj,$(SRC_COMMON))
 $(BUILD)/libagent.a: $(call obj,$(filter-out agent/main.c,$(SRC_AGENT)))
 $(BUILD)/libctl.a: $(call obj,$(filter-out agent/ctl_main.c,$(SRC_CTL)))
