@@ -92,6 +92,9 @@ def check_format(tree):
     sources = [name for name in tree.c if name.endswith(".c")]
     if not sources:
         return
+    if not shutil.which("clang-format"):
+        yield "clang-format is not installed: make deps"
+        return
     command = ["clang-format", "--dry-run", "-Werror", "--style=file", *sources]
     run = subprocess.run(command, capture_output=True, text=True)
     yield from (line for line in run.stderr.splitlines() if "error:" in line)
