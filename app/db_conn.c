@@ -269,7 +269,9 @@ struct db_conn *db_conn_close(struct db_conn *c)
 {
         if (!c)
                 return NULL;
-        /* One message ends the session with all its statements; closing each would be one message more each. */
+        /* First, so that one message ends all statements too: what is closed after it is closed here alone. */
+        if (c->mysql)
+                mysql_close(c->mysql);
         for (size_t i = 0; i <= DB_BATCH_MAX; i++) {
                 if (c->insert[i])
                         mysql_stmt_close(c->insert[i]);
@@ -280,8 +282,6 @@ struct db_conn *db_conn_close(struct db_conn *c)
                 mysql_stmt_close(c->list);
         if (c->get)
                 mysql_stmt_close(c->get);
-        if (c->mysql)
-                mysql_close(c->mysql);
         mem_free(c->text);
         return mem_free(c);
 }

@@ -8,30 +8,35 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
+/* Well below the least max_allowed_packet that is in use (1 MiB); a longer statement would cost the session, again and again. */
+#define BATCH_BYTES_MAX ((size_t)256 << 10)
+
 struct batch {
         struct db_job *jobs[DB_BATCH_MAX]; /* no two with the same key */
         bool settled[DB_BATCH_MAX];
         size_t len;
-        struct db_job *later; /* chain: those whose key is in the batch already */
+        struct db_job *later; /* chain: those whose key is in the batch already, or whose text is too much for it */
 };
 
 /* Two with the same key cannot go in one statement: the first decides, the second asks after it. */
 static void gather(struct batch *b, struct db_job *chain)
 {
         struct db_job **later_end = &b->later;
+        size_t bytes = 0;
 
         while (chain) {
                 struct db_job *job = chain;
-                bool is_twin = false;
+                bool is_twin = false, fits = b->len == 0 || bytes + job->text_len <= BATCH_BYTES_MAX;
 
                 chain = job->next;
                 job->next = NULL;
                 for (size_t i = 0; i < b->len && !job->own_key && !is_twin; i++)
                         is_twin = db_key_equal(&b->jobs[i]->key, &job->key);
-                if (is_twin) {
+                if (is_twin || !fits) {
                         *later_end = job;
                         later_end = &job->next;
                 } else {
+                        bytes += job->text_len;
                         b->jobs[b->len++] = job;
                 }
         }

@@ -249,6 +249,30 @@ static void writes_that_wait_go_in_one_statement(void **state)
         desk_end(&d);
 }
 
+/* 64 of the longest texts are more than a small server takes in one packet. */
+static void a_batch_fits_into_a_packet(void **state)
+{
+        struct desk d;
+        struct outcome o[64] = {0};
+        char *text = mem_new(4 * NOTES_TEXT_CHARS_MAX);
+
+        need_server();
+        for (size_t i = 0; i < NOTES_TEXT_CHARS_MAX; i++)
+                memcpy(text + 4 * i, "\xF0\x9F\xA6\x84", 4);
+        mariadb_sql(server, "SET GLOBAL max_allowed_packet = 1048576");
+        desk_begin(&d, server, &patient);
+        for (size_t i = 0; i < 64; i++)
+                notes_add(d.notes, text, (size_t)4 * NOTES_TEXT_CHARS_MAX, NULL, on_outcome, &o[i]);
+        desk_ready(&d);
+        desk_until_done(&d, o, 64);
+        for (size_t i = 0; i < 64; i++)
+                assert_int_equal(o[i].outcome, NOTES_CREATED);
+        assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 64);
+        mariadb_sql(server, "SET GLOBAL max_allowed_packet = DEFAULT");
+        desk_end(&d);
+        mem_free(text);
+}
+
 static void a_bad_note_in_a_batch_fails_alone(void **state)
 {
         struct desk d;
@@ -613,6 +637,7 @@ int main(void)
                 cmocka_unit_test_setup(reads_that_wait_share_a_query, fresh),
                 cmocka_unit_test_setup(a_list_shows_what_was_answered_before_it, fresh),
                 cmocka_unit_test_setup(writes_that_wait_go_in_one_statement, fresh),
+                cmocka_unit_test_setup(a_batch_fits_into_a_packet, fresh),
                 cmocka_unit_test_setup(a_bad_note_in_a_batch_fails_alone, fresh),
                 cmocka_unit_test_setup(the_same_key_and_text_is_the_same_note, fresh),
                 cmocka_unit_test_setup(keys_hold_within_a_batch, fresh),
