@@ -59,7 +59,7 @@ struct vault_link {
         void *on_gate_arg;
 
         int64_t skew_usec;
-        struct metric *requests, *durations;
+        struct metric *requests, *durations, *skew;
 };
 
 static void list_add(struct call_list *l, struct link_call *c)
@@ -289,6 +289,7 @@ static void learn_skew(struct vault_link *link, uint64_t date_usec)
                 return;
         skew = (int64_t)(date_usec + USEC_PER_SEC / 2) - (int64_t)clock_realtime_usec();
         link->skew_usec = (uint64_t)(skew < 0 ? -skew : skew) < SKEW_NOISE_USEC ? 0 : skew;
+        metric_set(link->skew, (double)link->skew_usec / 1e6);
 }
 
 static void on_reply(const struct http_client_reply *http, void *arg)
@@ -316,6 +317,8 @@ static void add_metrics(struct vault_link *link, struct metrics *metrics)
                                      "operation,code", NULL);
         link->durations = metrics_add(metrics, METRIC_HISTOGRAM, "leasekeeper_vault_request_duration_seconds",
                                       "Time from sending a request to Vault to its whole answer.", "", buckets);
+        link->skew = metrics_add(metrics, METRIC_GAUGE, "leasekeeper_vault_clock_skew_seconds",
+                                 "Vault's clock minus ours, by the Date of its answers; 0 below 2 s.", "", NULL);
 }
 
 /**
