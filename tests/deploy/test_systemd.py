@@ -1,0 +1,302 @@
+"""The service as a Debian package under a real systemd: what an operator does to it, and that no request fails by it."""
+
+import os
+import re
+import time
+
+import pytest
+
+from box import other_version, settle
+from load import Load
+from servers import wait_until
+
+
+def exposure(deployment, unit):
+    shown = deployment.box.sh(f"systemd-analyze security --no-pager {unit}")
+    return float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown).group(1))
+
+
+# What the units promise
+
+def test_the_sandbox_is_tight(deployed):
+    """systemd-analyze's measure: at most 1.5 for what holds the token, 2.0 for the app."""
+    assert exposure(deployed, "leasekeeperd.service") <= 1.5
+    assert exposure(deployed, "notesd.service") <= 2.0
+    units = "leasekeeperd.service leasekeeperd.socket notesd.service run-leasekeeper.mount"
+    assert deployed.box.sh(f"systemd-analyze verify --man=no {units} 2>&1") == ""
+
+
+@pytest.mark.parametrize("unit", ["leasekeeperd", "notesd"])
+def test_a_daemon_has_no_privilege_and_leaves_no_core(deployed, unit):
+    pid = deployed.box.pid(unit)
+    status = dict(line.split(":\t", 1) for line in deployed.box.sh(f"cat /proc/{pid}/status").splitlines() if ":\t" in line)
+    assert {status[k] for k in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh")} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert "0" not in status["Uid"].split()
+    limits = deployed.box.sh(f"cat /proc/{pid}/limits")
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.M)
+    assert deployed.box.show(unit, "MemorySwapMax")["MemorySwapMax"] == "0"
+
+
+def test_neither_user_reads_what_is_the_others(deployed):
+    agent, app = deployed.box.pid("leasekeeperd"), deployed.box.pid("notesd")
+
+    def may(user, command):
+        return deployed.box.try_sh(f"setpriv --reuid {user} --regid {user} --init-groups {command}").returncode == 0
+    assert may("notes", "true") and may("leasekeeper", "true")
+    for path in ("/run/leasekeeper/state", "/etc/leasekeeper", "/run/credentials/leasekeeperd.service",
+                 "/etc/credstore.encrypted"):
+        assert not may("notes", f"ls {path}"), path
+    assert not may("notes", f"head -c 1 /proc/{agent}/environ")
+    assert not may("leasekeeper", f"head -c 1 /proc/{app}/environ")
+    assert not may("leasekeeper", "ls /etc/credstore.encrypted")
+    assert may("notes", "cat /run/leasekeeper/out/db.env")
+    assert not may("nobody", "cat /run/leasekeeper/out/db.env")
+
+
+def test_the_folder_is_kept_from_swap_where_the_kernel_can(deployed):
+    release = tuple(int(n) for n in os.uname().release.split(".")[:2])
+    mounts = [line.split() for line in deployed.box.sh("cat /proc/mounts").splitlines()]
+    options = [m[3] for m in mounts if m[1] == "/run/leasekeeper"]
+    if release < (6, 4):
+        assert not options
+        pytest.skip(f"kernel {release[0]}.{release[1]} has no noswap: the folder lies on /run, as it must")
+    assert len(options) == 1 and "noswap" in options[0].split(",")
+
+
+def test_a_connect_starts_the_agent(deployed):
+    """Socket activation: the socket is there before the agent, and who connects waits."""
+    deployed.box.sh("systemctl stop notesd leasekeeperd")
+    assert not deployed.box.is_active("leasekeeperd.socket")
+    deployed.box.sh("systemctl start leasekeeperd.socket")
+    assert not deployed.box.is_active("leasekeeperd")
+    assert deployed.versions()
+    assert deployed.box.is_active("leasekeeperd")
+    assert deployed.box.sh("stat -c '%a %U %G' /run/leasekeeper/agent.sock").split() == ["660", "leasekeeper", "notes"]
+
+
+# What an operator does, under load
+
+class Unchanged:
+    """Neither a login nor a lease comes in the meantime, and the versions stay."""
+
+    def __init__(self, deployment):
+        self._deployment = deployment
+
+    def _look(self):
+        d = self._deployment
+        return {"logins": d.logins(), "leases": d.stand.mints(), "users": d.stand.users(), "versions": d.versions()}
+
+    def __enter__(self):
+        self._before = self._look()
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            assert self._look() == self._before
+
+
+def test_reload_replaces_under_load(deployed):
+    before, users = deployed.versions(), deployed.stand.users()
+    with Load(deployed.app, each=1, name="reload") as load:
+        settle(deployed)
+        deployed.box.sh("systemctl reload leasekeeperd")
+        wait_until("new versions", lambda: all(deployed.versions()[n] != before[n] for n in ("db", "tls")))
+        wait_until("the old user to be gone", lambda: not users & deployed.stand.users())
+        settle(deployed, 2)
+    load.check(deployed.stand)
+    assert deployed.versions()["dbinfo"] == before["dbinfo"]
+
+
+def test_reload_of_the_app_under_load(deployed):
+    with Unchanged(deployed), Load(deployed.app, each=1, name="reload-app") as load:
+        settle(deployed)
+        deployed.box.sh("systemctl reload notesd")
+        settle(deployed, 2)
+    load.check(deployed.stand)
+
+
+def test_restart_is_not_a_new_life(deployed):
+    pid = deployed.box.pid("leasekeeperd")
+    with Unchanged(deployed), Load(deployed.app, each=1, name="restart") as load:
+        settle(deployed)
+        deployed.box.sh("systemctl restart leasekeeperd")
+        settle(deployed, 2)
+    load.check(deployed.stand)
+    assert deployed.box.pid("leasekeeperd") not in (0, pid)
+
+
+def test_stop_and_start_is_not_a_new_life(deployed):
+    with Unchanged(deployed), Load(deployed.app, each=1, name="stop") as load:
+        settle(deployed)
+        deployed.box.sh("systemctl stop leasekeeperd")
+        settle(deployed, 4)
+        # The app has tried to connect meanwhile: a stopped agent stays stopped all the same.
+        assert not deployed.box.is_active("leasekeeperd")
+        assert not deployed.box.is_active("leasekeeperd.socket")
+        deployed.box.sh("systemctl start leasekeeperd")
+        settle(deployed, 2)
+    load.check(deployed.stand)
+
+
+def test_a_killed_agent_comes_back(deployed):
+    restarts = deployed.box.restarts("leasekeeperd")
+    with Unchanged(deployed), Load(deployed.app, each=1, name="kill") as load:
+        settle(deployed)
+        deployed.box.sh("systemctl kill -s KILL leasekeeperd")
+        wait_until("a restart", lambda: deployed.box.restarts("leasekeeperd") == restarts + 1)
+        wait_until("the agent", lambda: deployed.box.is_active("leasekeeperd"))
+        settle(deployed, 2)
+    load.check(deployed.stand)
+    assert deployed.box.is_active("leasekeeperd.socket")
+
+
+def test_a_hung_agent_is_ended_by_the_watchdog(deployed):
+    deployed.box.drop_in("leasekeeperd.service", "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
+    deployed.box.sh("systemctl restart leasekeeperd")
+    restarts, pid = deployed.box.restarts("leasekeeperd"), deployed.box.pid("leasekeeperd")
+    with Unchanged(deployed), Load(deployed.app, each=1, name="hang") as load:
+        settle(deployed)
+        deployed.box.sh(f"kill -STOP {pid}")
+        wait_until("a restart", lambda: deployed.box.restarts("leasekeeperd") == restarts + 1)
+        wait_until("the agent", lambda: deployed.box.is_active("leasekeeperd"))
+        settle(deployed, 2)
+    load.check(deployed.stand)
+    assert "Watchdog timeout" in deployed.box.sh("journalctl -q --no-pager -u leasekeeperd")
+
+
+def test_a_configuration_that_does_not_check_changes_nothing(deployed):
+    config = deployed.agent_config()
+    with Unchanged(deployed):
+        deployed.box.put("/etc/leasekeeper/agent.hcl", config.replace("grace", "graze"), "0640", "root:leasekeeper")
+        deployed.box.sh("systemctl reload leasekeeperd")
+        wait_until("the status to say so", lambda: "graze" in deployed.box.show("leasekeeperd", "StatusText")["StatusText"])
+        deployed.box.put("/etc/leasekeeper/agent.hcl", config, "0640", "root:leasekeeper")
+    deployed.box.sh("leasekeeper reload")
+    assert deployed.box.is_active("leasekeeperd")
+
+
+# Boot
+
+def test_vault_away_at_boot(own_box, deb):
+    """
+    Longer than TimeoutStartSec= and longer than one extension of it: no restart, the status says why, what is ordered
+    after waits and does not fail. Then the reboot's login needs nobody at the keyboard.
+    """
+    d = own_box
+    d.box.install(deb)
+    d.provision()
+    d.configure()
+    d.start()
+    d.box.drop_in("leasekeeperd.service", "[Service]\nTimeoutStartSec=3\n")
+    logins, pid = d.logins(), d.box.pid("leasekeeperd")
+    d.bao.stop()
+    try:
+        d.box.reboot()
+        wait_until("the agent to be tried", lambda: "Vault" in (d.box.try_sh(
+            "systemctl show -p StatusText leasekeeperd").stdout), 30)
+        began = time.monotonic()
+        pid = d.box.pid("leasekeeperd")
+        while time.monotonic() - began < 45:
+            shown = d.box.show("leasekeeperd", "ActiveState", "NRestarts", "MainPID", "StatusText")
+            assert shown["ActiveState"] == "activating", shown
+            assert (shown["NRestarts"], int(shown["MainPID"])) == ("0", pid)
+            time.sleep(1)
+        assert re.search("waiting for .*db.*Vault: ", shown["StatusText"]), shown
+        assert d.box.show("notesd", "ActiveState")["ActiveState"] == "inactive"
+    finally:
+        d.bao.start()
+    d.wait_ready()
+    d.box.wait_up()
+    assert d.box.restarts("leasekeeperd") == 0
+    assert d.box.restarts("notesd") == 0
+    assert d.logins() == logins + 1
+    d.app.add("after the reboot")
+
+
+def test_a_secret_id_in_the_clear(deployed):
+    """LoadCredential= in a drop-in takes the encrypted one's place."""
+    import provision
+    d = deployed
+    d.box.put("/etc/leasekeeper/secret-id", provision.secret_id(d.vault, d.stand.names), "0600")
+    d.box.drop_in("leasekeeperd.service", "[Service]\nLoadCredential=secret-id:/etc/leasekeeper/secret-id\n")
+    d.box.sh("mv /etc/credstore.encrypted/leasekeeper.secret-id /etc/credstore.encrypted/away")
+    logins = d.logins()
+    try:
+        d.box.sh("systemctl stop leasekeeperd && rm -rf /run/leasekeeper/state && systemctl start leasekeeperd")
+        d.wait_ready()
+        assert d.logins() == logins + 1
+    finally:
+        d.box.sh("mv /etc/credstore.encrypted/away /etc/credstore.encrypted/leasekeeper.secret-id")
+
+
+# The package
+
+def listing(deployment):
+    """All that lies there, but what every package's coming and going leaves in logs and lists."""
+    shown = deployment.box.sh(
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /var/log -o -path /var/lib/dpkg -o -path /var/cache -o -path /tmp "
+        "-o -path /var/tmp -o -name '*-' -path '/etc/*' \\) -prune -o -print; find /run /etc/passwd /etc/group -name '*leasekeeper*'")
+    accounts = deployment.box.sh("cat /etc/passwd /etc/group /etc/shadow /etc/gshadow | cut -d: -f1")
+    return set(shown.splitlines()), accounts
+
+
+def test_installed_without_a_configuration_nothing_fails(own_box, deb):
+    d = own_box
+    d.box.install(deb)
+    d.box.wait_up()
+    for unit in ("leasekeeperd.service", "leasekeeperd.socket", "notesd.service"):
+        shown = d.box.show(unit, "ActiveState", "Result")
+        assert (shown["ActiveState"], shown["Result"]) == ("inactive", "success"), unit
+    assert d.box.sh("getent passwd leasekeeper notes").count("nologin") == 2
+    assert d.box.sh("stat -c '%a %U %G' /etc/leasekeeper").split() == ["750", "root", "leasekeeper"]
+
+
+def test_purge_leaves_nothing(own_box, deb):
+    d = own_box
+    before = listing(d)
+    d.box.install(deb)
+    d.provision()
+    d.configure()
+    d.start()
+    d.app.add("once")
+    said = d.box.sh("dpkg -P leasekeeper 2>&1")
+    assert "warning" not in said, said
+    assert d.box.try_sh("pgrep -a 'leasekeeperd|notesd'").stdout == ""
+    d.box.sh("rmdir --ignore-fail-on-non-empty /etc/credstore.encrypted; rm -f /var/lib/systemd/credential.secret")
+    files, accounts = listing(d)
+    assert files - before[0] == set()
+    assert accounts == before[1]
+    assert "leasekeeper" not in d.box.sh("cat /proc/mounts")
+    assert d.box.sh("systemctl list-units --all --no-legend 'leasekeeper*' 'notesd*' 'run-leasekeeper*'") == ""
+    d.box.wait_up()
+
+
+def is_of_the_restart(failure):
+    """A connection that was cut or refused while notesd itself was replaced; an answer that says no is something else."""
+    return re.search("ConnectionRefusedError|ConnectionResetError|RemoteDisconnected|BrokenPipeError", failure)
+
+
+def test_upgrade_under_load(own_box, deb, packages):
+    """The configuration stays, the agent's life goes on; only notesd's own restart is seen, and no note is lost by it."""
+    d = own_box
+    d.box.install(other_version(deb, "0.0.9", packages))
+    d.provision()
+    d.configure()
+    d.start()
+    pids = [d.box.pid(unit) for unit in ("leasekeeperd", "notesd")]
+    sums = "sha256sum /etc/leasekeeper/* /etc/default/notesd /etc/credstore.encrypted/leasekeeper.secret-id"
+    before = d.box.sh(sums)
+    with Unchanged(d), Load(d.app, each=1, name="upgrade") as load:
+        settle(d)
+        said = d.box.install(deb)
+        d.wait_ready()
+        settle(d, 2)
+    assert "0.0.9" in said and "conff" not in said.lower()
+    assert d.box.sh(sums) == before
+    assert not set(pids) & {d.box.pid(unit) for unit in ("leasekeeperd", "notesd")}
+    bad = [f for f in load.failures if not is_of_the_restart(f)]
+    assert not bad, bad[:10]
+    for client in load.clients:
+        client.failures = []
+    load.check(d.stand)
