@@ -109,7 +109,7 @@ struct http_server {
 
         TAILQ_HEAD(, http_listener) listeners;
         struct loop_timer *accept_again; /* after a lack of descriptors */
-        uint64_t full_said_usec;
+        uint64_t full_said_usec, failed_said_usec;
 
         /* Each connection is in one of them: the longest there is first. */
         struct conn_list idle, receiving, busy, lingering, doomed;

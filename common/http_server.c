@@ -19,7 +19,7 @@
 #define ACCEPT_MAX        32                    /* in one wake-up: connections that are there get their turn too */
 #define ACCEPT_AGAIN_USEC (100 * USEC_PER_MSEC) /* after a lack of descriptors or memory */
 #define SLOW_USEC         USEC_PER_SEC          /* receiving for longer makes way at conns_max */
-#define FULL_SAY_USEC     (10 * USEC_PER_SEC)
+#define SAY_AGAIN_USEC    (10 * USEC_PER_SEC)
 
 /* --- at the end of a turn --- */
 
@@ -67,11 +67,23 @@ void server_run_later(struct http_server *s)
 
 /* --- letting in --- */
 
+/* One line in ten seconds: what is wrong does not get better by being said for each connection. */
+static bool may_say(uint64_t *said_usec)
+{
+        uint64_t now = clock_boottime_usec();
+
+        if (*said_usec && now - *said_usec < SAY_AGAIN_USEC)
+                return false;
+        *said_usec = now;
+        return true;
+}
+
 static void pause_accepting(struct http_server *s, int error)
 {
         struct http_listener *l;
 
-        log_warn("http: no connection can be accepted: %s; next try in 100 ms", strerror(error));
+        if (may_say(&s->failed_said_usec))
+                log_warn("http: no connection can be accepted: %s; trying again every 100 ms", strerror(error));
         TAILQ_FOREACH(l, &s->listeners, link)
         loop_watch_set(l->watch, 0);
         loop_timer_in(s->accept_again, ACCEPT_AGAIN_USEC);
@@ -84,17 +96,6 @@ static void on_accept_again(void *arg)
 
         TAILQ_FOREACH(l, &s->listeners, link)
         loop_watch_set(l->watch, LOOP_READ);
-}
-
-static void say_full(struct http_server *s)
-{
-        uint64_t now = clock_boottime_usec();
-
-        if (s->full_said_usec && now - s->full_said_usec < FULL_SAY_USEC)
-                return;
-        s->full_said_usec = now;
-        log_warn("http: all %u connections are in use; %s", s->limits.conns_max,
-                 s->limits.evict_idle ? "the longest idle ones make way" : "new ones are refused");
 }
 
 /* The longest idle connection goes; where none is idle, one that has been sending its request for more than a moment. */
@@ -115,7 +116,9 @@ static bool has_room(struct http_server *s)
 {
         if (s->conns < s->limits.conns_max)
                 return true;
-        say_full(s);
+        if (may_say(&s->full_said_usec))
+                log_warn("http: all %u connections are in use; %s", s->limits.conns_max,
+                         s->limits.evict_idle ? "the longest idle ones make way" : "new ones are refused");
         return s->limits.evict_idle && make_way(s);
 }
 

@@ -55,7 +55,7 @@ int http_scene_tear_down(void **state)
         loop_timer_free(s->tick);
         loop_free(s->loop);
         for (size_t i = 0; i < HTTP_SCENE_CLIENTS; i++)
-                client_close(&s->clients[i]);
+                raw_close(&s->clients[i]);
         if (s->socket_path[0])
                 unlink(s->socket_path);
         mem_free(s);
@@ -272,19 +272,19 @@ struct http_client_raw *http_scene_client(struct http_scene *s)
         return NULL;
 }
 
-void client_send_bytes(struct http_client_raw *c, const void *bytes, size_t len)
+void raw_send_bytes(struct http_client_raw *c, const void *bytes, size_t len)
 {
         ssize_t n = send(c->fd, bytes, len, MSG_NOSIGNAL);
 
         assert_int_equal(n, len);
 }
 
-void client_write(struct http_client_raw *c, const char *text)
+void raw_send(struct http_client_raw *c, const char *text)
 {
-        client_send_bytes(c, text, strlen(text));
+        raw_send_bytes(c, text, strlen(text));
 }
 
-void client_close(struct http_client_raw *c)
+void raw_close(struct http_client_raw *c)
 {
         if (c->fd >= 0)
                 close(c->fd);
@@ -293,12 +293,12 @@ void client_close(struct http_client_raw *c)
         buf_done(&c->received);
 }
 
-bool client_has(const struct http_client_raw *c, const char *text)
+bool raw_has(const struct http_client_raw *c, const char *text)
 {
         return c->received.len && memmem(c->received.data, c->received.len, text, strlen(text));
 }
 
-void client_forget(struct http_client_raw *c)
+void raw_forget(struct http_client_raw *c)
 {
         buf_reset(&c->received);
 }

@@ -46,11 +46,11 @@ void http_scene_start(struct http_scene *s, enum http_transport transport);
 void http_scene_turn(struct http_scene *s); /* the loop for a millisecond, then all clients read */
 
 struct http_client_raw *http_scene_client(struct http_scene *s); /* connects one more */
-void client_write(struct http_client_raw *c, const char *text);
-void client_send_bytes(struct http_client_raw *c, const void *bytes, size_t len);
-void client_close(struct http_client_raw *c);
-bool client_has(const struct http_client_raw *c, const char *text);
-void client_forget(struct http_client_raw *c); /* what it has received so far */
+void raw_send(struct http_client_raw *c, const char *text);
+void raw_send_bytes(struct http_client_raw *c, const void *bytes, size_t len);
+void raw_close(struct http_client_raw *c);
+bool raw_has(const struct http_client_raw *c, const char *text);
+void raw_forget(struct http_client_raw *c); /* what it has received so far */
 
 /* Turns until cond holds; fails the test after 20 s. */
 #define wait_for(s, cond)                                                                                              \

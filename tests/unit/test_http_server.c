@@ -79,12 +79,11 @@ static void what_is_not_strict_is_refused_and_closed(void **state)
                 cleanup_free char *line = mem_printf("HTTP/1.1 %s ", rows[i].status);
                 cleanup_free char *body = mem_printf("\r\n\r\n{\"refused\":%s}", rows[i].status);
 
-                client_send_bytes(c, rows[i].bytes, rows[i].len);
+                raw_send_bytes(c, rows[i].bytes, rows[i].len);
                 wait_for(s, c->closed || c->reset);
-                if (!client_has(c, line) || !ends_with(c, body) || !client_has(c, "\r\nConnection: close\r\n") ||
-                    c->reset)
+                if (!raw_has(c, line) || !ends_with(c, body) || !raw_has(c, "\r\nConnection: close\r\n") || c->reset)
                         fail_msg("row %zu: %s", i, buf_text(&c->received));
-                client_close(c);
+                raw_close(c);
         }
         assert_int_equal(s->requests, 0);
         wait_for(s, s->closed == array_len(rows));
@@ -101,18 +100,18 @@ static void too_long_heads_are_refused(void **state)
         while (b.len < 1100)
                 buf_char(&b, 'a');
         c = http_scene_client(s);
-        client_write(c, b.data);
+        raw_send(c, b.data);
         wait_for(s, c->closed);
-        assert_true(client_has(c, "HTTP/1.1 414 "));
+        assert_true(raw_has(c, "HTTP/1.1 414 "));
 
         buf_reset(&b);
         buf_str(&b, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
         while (b.len < 5000)
                 buf_char(&b, 'a');
         c = http_scene_client(s);
-        client_write(c, b.data);
+        raw_send(c, b.data);
         wait_for(s, c->closed);
-        assert_true(client_has(c, "HTTP/1.1 431 "));
+        assert_true(raw_has(c, "HTTP/1.1 431 "));
 }
 
 /* The rest of a refused body is swallowed for a while: closing with bytes unread would reset the answer away. */
@@ -124,11 +123,11 @@ static void refusal_is_seen_by_a_client_that_goes_on_sending(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+        raw_send(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
         memset(body, 'x', sizeof(body));
-        client_send_bytes(c, body, sizeof(body));
-        wait_for(s, client_has(c, "{\"refused\":413}"));
-        client_send_bytes(c, body, sizeof(body));
+        raw_send_bytes(c, body, sizeof(body));
+        wait_for(s, raw_has(c, "{\"refused\":413}"));
+        raw_send_bytes(c, body, sizeof(body));
         wait_for(s, c->closed);
         assert_false(c->reset);
 }
@@ -142,15 +141,15 @@ static void asked_and_answered(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, "GET /asked?name=a%20b&x=1&na%6De=%E4+ HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 0\r\nx:  2 \r\n\r\n");
-        wait_for(s, client_has(c, "query="));
+        raw_send(c, "GET /asked?name=a%20b&x=1&na%6De=%E4+ HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 0\r\nx:  2 \r\n\r\n");
+        wait_for(s, raw_has(c, "query="));
         assert_true(ends_with(c, "name=a b;second=\xe4 ;x=1, 2;query=name=a%20b&x=1&na%6De=%E4+"));
-        assert_true(client_has(c, "HTTP/1.1 200 OK\r\nDate: "));
-        assert_true(client_has(c, " GMT\r\nContent-Type: text/plain\r\nContent-Length: "));
-        assert_false(client_has(c, "Connection:"));
-        client_forget(c);
-        client_write(c, "\r\n" GET("http://a/asked"));
-        wait_for(s, client_has(c, "query="));
+        assert_true(raw_has(c, "HTTP/1.1 200 OK\r\nDate: "));
+        assert_true(raw_has(c, " GMT\r\nContent-Type: text/plain\r\nContent-Length: "));
+        assert_false(raw_has(c, "Connection:"));
+        raw_forget(c);
+        raw_send(c, "\r\n" GET("http://a/asked"));
+        wait_for(s, raw_has(c, "query="));
         assert_true(ends_with(c, "name=-;second=-;x=-;query="));
         assert_string_equal(s->last_path, "/asked");
         assert_int_equal(s->accepted, 1);
@@ -167,8 +166,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
         c = http_scene_client(s);
         for (unsigned i = 0; i < 500; i++)
                 buf_printf(&b, "GET /asked?name=n%u. HTTP/1.1\r\nHost: a\r\n\r\n", i);
-        client_write(c, b.data);
-        wait_for(s, client_has(c, "name=n499."));
+        raw_send(c, b.data);
+        wait_for(s, raw_has(c, "name=n499."));
         assert_int_equal(count(c, "HTTP/1.1 200 OK"), 500);
         buf_reset(&b);
         for (const char *p = c->received.data; (p = strstr(p, "name=n")) && (p = strstr(p, ";second"));)
@@ -184,9 +183,9 @@ static void pipelined_request_waits_for_the_one_before(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, GET("/later") GET("/x"));
+        raw_send(c, GET("/later") GET("/x"));
         wait_for(s, s->held);
-        client_write(c, GET("/y"));
+        raw_send(c, GET("/y"));
         for (unsigned i = 0; i < 10; i++)
                 http_scene_turn(s);
         assert_int_equal(s->requests, 1);
@@ -214,13 +213,13 @@ static void bodies_arrive_whole(void **state)
                         for (size_t done = 0; done < strlen(requests[i]); done += step) {
                                 size_t left = strlen(requests[i]) - done;
 
-                                client_send_bytes(c, requests[i] + done, left < step ? left : step);
+                                raw_send_bytes(c, requests[i] + done, left < step ? left : step);
                                 http_scene_turn(s);
                         }
-                        client_write(c, GET("/x"));
-                        wait_for(s, client_has(c, HELLO));
-                        assert_true(client_has(c, "Content-Length: 11\r\n\r\nhello worldHTTP/1.1 200 OK\r\n"));
-                        client_close(c);
+                        raw_send(c, GET("/x"));
+                        wait_for(s, raw_has(c, HELLO));
+                        assert_true(raw_has(c, "Content-Length: 11\r\n\r\nhello worldHTTP/1.1 200 OK\r\n"));
+                        raw_close(c);
                 }
 }
 
@@ -233,16 +232,16 @@ static void largest_body_is_taken(void **state)
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
         memset(body, 'x', sizeof(body));
-        client_write(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n");
-        client_send_bytes(c, body, sizeof(body));
+        raw_send(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n");
+        raw_send_bytes(c, body, sizeof(body));
         wait_for(s, c->received.len > sizeof(body) && ends_with(c, "xxxx"));
-        client_forget(c);
-        client_write(c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        raw_forget(c);
+        raw_send(c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (unsigned i = 0; i < 8192; i++) /* the frames weigh five times the body, and count for nothing */
-                client_write(c, "1\r\nx\r\n");
-        client_write(c, "0\r\n\r\n");
+                raw_send(c, "1\r\nx\r\n");
+        raw_send(c, "0\r\n\r\n");
         wait_for(s, c->received.len > sizeof(body) && ends_with(c, "xxxx"));
-        assert_true(client_has(c, "Content-Length: 8192\r\n"));
+        assert_true(raw_has(c, "Content-Length: 8192\r\n"));
 }
 
 static void expectation_of_100_is_met(void **state)
@@ -252,16 +251,16 @@ static void expectation_of_100_is_met(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
-        wait_for(s, client_has(c, "HTTP/1.1 100 Continue\r\n\r\n"));
-        client_write(c, "hello");
+        raw_send(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        wait_for(s, raw_has(c, "HTTP/1.1 100 Continue\r\n\r\n"));
+        raw_send(c, "hello");
         wait_for(s, ends_with(c, "\r\n\r\nhello"));
         assert_int_equal(count(c, "100 Continue"), 1);
-        client_forget(c);
-        client_write(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n");
+        raw_forget(c);
+        raw_send(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n");
         wait_for(s, c->closed);
-        assert_true(client_has(c, "HTTP/1.1 413 "));
-        assert_false(client_has(c, "100 Continue"));
+        assert_true(raw_has(c, "HTTP/1.1 413 "));
+        assert_false(raw_has(c, "100 Continue"));
 }
 
 /* --- answers --- */
@@ -273,14 +272,14 @@ static void head_leaves_the_body_out(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
-        client_write(c, GET("/204") GET("/304") GET("/x"));
-        wait_for(s, client_has(c, HELLO));
+        raw_send(c, "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        raw_send(c, GET("/204") GET("/304") GET("/x"));
+        wait_for(s, raw_has(c, HELLO));
         assert_int_equal(count(c, "hello\n"), 1);
         assert_int_equal(count(c, "Content-Length: 6\r\n"), 2);
         assert_int_equal(count(c, "Content-Length"), 2); /* neither 204 nor 304 */
-        assert_true(client_has(c, "HTTP/1.1 304 Not Modified\r\n"));
-        assert_true(client_has(c, "ETag: W/\"7\"\r\n\r\nHTTP/1.1 200 OK"));
+        assert_true(raw_has(c, "HTTP/1.1 304 Not Modified\r\n"));
+        assert_true(raw_has(c, "ETag: W/\"7\"\r\n\r\nHTTP/1.1 200 OK"));
 }
 
 static void last_answer_says_close(void **state)
@@ -298,11 +297,11 @@ static void last_answer_says_close(void **state)
         for (size_t i = 0; i < array_len(requests); i++) {
                 struct http_client_raw *c = http_scene_client(s);
 
-                client_write(c, requests[i]);
+                raw_send(c, requests[i]);
                 wait_for(s, c->closed);
-                assert_true(client_has(c, "HTTP/1.1 200 OK\r\n"));
-                assert_true(client_has(c, "\r\nConnection: close\r\n"));
-                client_close(c);
+                assert_true(raw_has(c, "HTTP/1.1 200 OK\r\n"));
+                assert_true(raw_has(c, "\r\nConnection: close\r\n"));
+                raw_close(c);
         }
         assert_int_equal(s->requests, array_len(requests));
 }
@@ -314,10 +313,10 @@ static void header_fields_cannot_be_smuggled(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, GET("/fields"));
-        wait_for(s, client_has(c, "\r\n\r\n"));
-        assert_true(client_has(c, "\r\nX-Good: yes\r\n"));
-        assert_false(client_has(c, "Smuggled"));
+        raw_send(c, GET("/fields"));
+        wait_for(s, raw_has(c, "\r\n\r\n"));
+        assert_true(raw_has(c, "\r\nX-Good: yes\r\n"));
+        assert_false(raw_has(c, "Smuggled"));
 }
 
 static void large_answer_arrives_whole(void **state)
@@ -329,12 +328,12 @@ static void large_answer_arrives_whole(void **state)
         for (int way = OVER_TCP; way <= OVER_BUFFEREVENT; way++) {
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
-                client_write(c, GET("/big") GET("/secret"));
+                raw_send(c, GET("/big") GET("/secret"));
                 wait_for(s, ends_with(c, "s3cret"));
                 body = (const char *)memmem(c->received.data, c->received.len, "\r\n\r\n", 4) + 4;
                 assert_int_equal(strspn(body, "b"), HTTP_SCENE_BIG);
                 assert_memory_equal(body + HTTP_SCENE_BIG, "HTTP/1.1 200 OK", 15);
-                client_close(c);
+                raw_close(c);
                 s->server = http_server_free(s->server);
         }
 }
@@ -350,7 +349,7 @@ static void half_closed_peer_gets_its_answer(void **state)
 
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
-                client_write(c, GET("/later"));
+                raw_send(c, GET("/later"));
                 shutdown(c->fd, SHUT_WR);
                 wait_for(s, s->held);
                 for (unsigned i = 0; i < 5; i++)
@@ -359,9 +358,9 @@ static void half_closed_peer_gets_its_answer(void **state)
                 http_reply(s->held, 200, "text/plain", "late\n", 5);
                 s->held = NULL;
                 wait_for(s, c->closed);
-                assert_true(client_has(c, "late\n"));
-                assert_true(client_has(c, "Connection: close\r\n"));
-                client_close(c);
+                assert_true(raw_has(c, "late\n"));
+                assert_true(raw_has(c, "Connection: close\r\n"));
+                raw_close(c);
                 s->server = http_server_free(s->server);
         }
 }
@@ -377,10 +376,10 @@ static void peer_that_resets_is_gone(void **state)
 
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
-                client_write(c, GET("/later"));
+                raw_send(c, GET("/later"));
                 wait_for(s, s->held);
                 assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-                client_close(c);
+                raw_close(c);
                 wait_for(s, s->gone == gone + 1);
                 gone++;
                 assert_null(s->held);
@@ -397,11 +396,11 @@ static void connection_closed_by_its_handler(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, GET("/cut"));
+        raw_send(c, GET("/cut"));
         wait_for(s, c->closed || c->reset);
         assert_int_equal(c->received.len, 0);
         d = http_scene_client(s);
-        client_write(d, GET("/later"));
+        raw_send(d, GET("/later"));
         wait_for(s, s->held);
         http_conn_close(http_request_conn(s->held));
         assert_int_equal(s->gone, 0); /* soon, not now */
@@ -416,11 +415,11 @@ static void server_freed_with_all_kinds_of_connections(void **state)
         http_scene_start(s, OVER_TCP);
         for (size_t i = 0; i < array_len(c); i++)
                 c[i] = http_scene_client(s);
-        client_write(c[0], GET("/x"));
-        client_write(c[1], "GET / HT");
-        client_write(c[2], GET("/later"));
-        client_write(c[3], "bad\n");
-        wait_for(s, s->held && client_has(c[0], HELLO) && client_has(c[3], "400") && s->accepted == 4);
+        raw_send(c[0], GET("/x"));
+        raw_send(c[1], "GET / HT");
+        raw_send(c[2], GET("/later"));
+        raw_send(c[3], "bad\n");
+        wait_for(s, s->held && raw_has(c[0], HELLO) && raw_has(c[3], "400") && s->accepted == 4);
         s->server = http_server_free(s->server);
         assert_int_equal(s->gone, 1);
         assert_int_equal(s->closed, 4);
@@ -437,21 +436,21 @@ static void stream_is_chunked(void **state)
 
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
-                client_write(c, GET("/stream"));
-                wait_for(s, client_has(c, "\r\n\r\n"));
-                assert_true(client_has(c, "Transfer-Encoding: chunked\r\n"));
-                assert_false(client_has(c, "Content-Length"));
-                client_forget(c);
+                raw_send(c, GET("/stream"));
+                wait_for(s, raw_has(c, "\r\n\r\n"));
+                assert_true(raw_has(c, "Transfer-Encoding: chunked\r\n"));
+                assert_false(raw_has(c, "Content-Length"));
+                raw_forget(c);
                 http_stream_write(s->held, "first", 5);
                 http_stream_write(s->held, "", 0); /* must not end it */
                 http_stream_write(s->held, "0123456789abcdefg", 17);
                 wait_for(s, ends_with(c, "5\r\nfirst\r\n11\r\n0123456789abcdefg\r\n"));
                 http_stream_end(s->held);
                 s->held = NULL;
-                client_write(c, GET("/x"));
-                wait_for(s, client_has(c, HELLO));
-                assert_true(client_has(c, "\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"));
-                client_close(c);
+                raw_send(c, GET("/x"));
+                wait_for(s, raw_has(c, HELLO));
+                assert_true(raw_has(c, "\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"));
+                raw_close(c);
                 s->server = http_server_free(s->server);
         }
         assert_int_equal(s->gone, 0);
@@ -464,13 +463,13 @@ static void stream_of_http_1_0_ends_with_the_connection(void **state)
 
         http_scene_start(s, OVER_TCP);
         c = http_scene_client(s);
-        client_write(c, "GET /stream HTTP/1.0\r\n\r\n");
+        raw_send(c, "GET /stream HTTP/1.0\r\n\r\n");
         wait_for(s, s->held);
         http_stream_write(s->held, "all", 3);
         http_stream_end(s->held);
         wait_for(s, c->closed);
         assert_true(ends_with(c, "Connection: close\r\n\r\nall"));
-        assert_false(client_has(c, "chunked"));
+        assert_false(raw_has(c, "chunked"));
 }
 
 static void stream_whose_peer_closes_is_gone(void **state)
@@ -483,9 +482,9 @@ static void stream_whose_peer_closes_is_gone(void **state)
 
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
-                client_write(c, GET("/stream"));
-                wait_for(s, s->held && client_has(c, "\r\n\r\n"));
-                client_close(c);
+                raw_send(c, GET("/stream"));
+                wait_for(s, s->held && raw_has(c, "\r\n\r\n"));
+                raw_close(c);
                 wait_for(s, s->gone == gone + 1);
                 gone++;
                 s->server = http_server_free(s->server);
@@ -504,7 +503,7 @@ static void stream_that_is_not_read_is_closed(void **state)
                 http_scene_start(s, (enum http_transport)way);
                 c = http_scene_client(s);
                 c->paused = true;
-                client_write(c, GET("/stream"));
+                raw_send(c, GET("/stream"));
                 wait_for(s, s->held);
                 for (unsigned i = 0; i < 1000 && s->held; i++) {
                         http_stream_write(s->held, block, sizeof(block));
@@ -512,7 +511,7 @@ static void stream_that_is_not_read_is_closed(void **state)
                         http_scene_turn(s);
                 }
                 assert_int_equal(s->gone, ++gone);
-                client_close(c);
+                raw_close(c);
                 s->server = http_server_free(s->server);
         }
 }
@@ -526,11 +525,11 @@ static void peer_of_a_unix_socket_is_known(void **state)
 
         http_scene_start(s, OVER_UNIX);
         c = http_scene_client(s);
-        client_write(c, GET("/x"));
-        wait_for(s, client_has(c, HELLO));
+        raw_send(c, GET("/x"));
+        wait_for(s, raw_has(c, HELLO));
         assert_true(s->peer_is_us);
         assert_false(s->is_tls);
-        client_close(c);
+        raw_close(c);
         wait_for(s, s->closed == 1);
 }
 
@@ -541,16 +540,16 @@ static void bufferevent_connections_are_told_good_bye(void **state)
 
         http_scene_start(s, OVER_BUFFEREVENT);
         c = http_scene_client(s);
-        client_write(c, GET("/x") GET("/x") GET("/last"));
+        raw_send(c, GET("/x") GET("/x") GET("/last"));
         wait_for(s, c->closed);
         assert_int_equal(count(c, HELLO), 2);
         assert_true(ends_with(c, "last\n"));
         assert_true(s->is_tls);
         assert_int_equal(s->byes, 1);
         c = http_scene_client(s);
-        client_write(c, GET("/x"));
-        wait_for(s, client_has(c, HELLO));
-        client_close(c);
+        raw_send(c, GET("/x"));
+        wait_for(s, raw_has(c, HELLO));
+        raw_close(c);
         wait_for(s, s->closed == 2);
 }
 
