@@ -274,7 +274,7 @@ def test_purge_leaves_nothing(own_box, deb):
 
 def is_of_the_restart(failure):
     """A connection that was cut or refused while notesd itself was replaced; an answer that says no is something else."""
-    return re.search("ConnectionRefusedError|ConnectionResetError|RemoteDisconnected|BrokenPipeError", failure)
+    return re.search("ConnectionRefusedError|ConnectionResetError|RemoteDisconnected|BrokenPipeError|SSLEOFError", failure)
 
 
 def test_upgrade_under_load(own_box, deb, packages):
