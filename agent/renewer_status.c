@@ -12,7 +12,7 @@
  * @r: the renewer
  * @name: NULL: all
  * @why: ROTATE or SIGNAL
- * @ret_body: new: {"rotating":[...],"waiting":[{"name","retry_after"}]}
+ * @ret_body: new, unless 404: {"rotating":[...],"waiting":[{"name","retry_after"}]}
  * @ret_retry_after_usec: where nothing can rotate now: when it can
  *
  * Return: HTTP status: 202; 404: no such secret; 429: none can now (they will, when they can).
@@ -47,10 +47,13 @@ int renewer_rotate(struct renewer *r, const char *name, enum life_why why, json_
                 }
                 keeper_step(k);
         }
+        if (name && found == 0) {
+                json_decref(rotating);
+                json_decref(waiting);
+                return 404;
+        }
         *ret_body = json_pack("{s:o, s:o}", "rotating", rotating, "waiting", waiting);
         *ret_retry_after_usec = soonest == USEC_NEVER ? 0 : soonest;
-        if (name && found == 0)
-                return 404;
         return json_array_size(rotating) == 0 && json_array_size(waiting) > 0 ? 429 : 202;
 }
 
