@@ -285,7 +285,7 @@ static void on_term(void *arg)
                 end(a);
                 return;
         }
-        renewer_stop(a->renewer, "agent stopping");
+        renewer_stop(a->renewer, STORE_STOPPING);
         a->end_timer = loop_timer_new(a->loop, on_goodbye, a);
         loop_timer_in(a->end_timer, store_consumers(a->store) > 0 ? CONSUMERS_WAIT_USEC : 0);
 }

@@ -81,8 +81,6 @@ static void mint_unusable(struct keeper *k, char *error)
 /* Saved, then published (rule 10). What cannot be saved waits. */
 static void bring_out(struct keeper *k, struct store_version *v)
 {
-        cleanup_free char *user = NULL;
-
         metric_inc(k->renewer->rotations, 1, k->name, life_why_text(k->why));
         log_info("%s: version %llu (%s, %s)%s", k->name, (unsigned long long)v->number, secret_kind_text(k->life.kind),
                  life_why_text(k->why),

@@ -73,8 +73,8 @@ struct state *state_free(struct state *st)
 
 static int save(struct state *st, const char *file, json_t *content)
 {
-        cleanup_json json_t *top = json_pack("{s:i, s:s, s:s, s:o}", "format", STATE_FORMAT, "identity", st->identity, "boot_id",
-                                             clock_boot_id(), "content", content);
+        cleanup_json json_t *top = json_pack("{s:i, s:s, s:s, s:o}", "format", STATE_FORMAT, "identity", st->identity,
+                                             "boot_id", clock_boot_id(), "content", content);
         cleanup_secret struct secret *text = secret_new(STATE_FILE_MAX);
         cleanup_free char *path = mem_printf("%s/%s", st->dir, file);
         const struct fs_owner owner = {.uid = (uid_t)-1, .gid = (gid_t)-1, .mode = 0600};
