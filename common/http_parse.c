@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #define METHOD_MAX     24
+#define LENGTH_DIGITS  18  /* of Content-Length */
 #define CHUNK_LINE_MAX 256 /* a chunk's size and its extensions */
 #define TRAILER_MAX    4096
 
@@ -245,12 +246,12 @@ static bool parse_field(const char *bytes, const char *p, const char *end, struc
         return true;
 }
 
-/* RFC 9112 6.2, 6.3: digits alone; what does not fit in 19 of them is no length either. */
+/* RFC 9112 6.2, 6.3: digits alone, and no more of them than surely fit. */
 static bool take_length(const char *p, size_t len, struct http_head *h, struct http_fault *fault)
 {
         uint64_t value = 0;
 
-        if (len == 0 || len > 18)
+        if (len == 0 || len > LENGTH_DIGITS)
                 return refuse(fault, 400, "Content-Length is not a decimal number");
         for (size_t i = 0; i < len; i++) {
                 if (p[i] < '0' || p[i] > '9')
