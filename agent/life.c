@@ -4,6 +4,8 @@
 #include "agent/token.h"
 #include "common/mem.h"
 
+#define LAST_MOMENT_USEC (10 * USEC_PER_SEC) /* enough for a mint */
+
 const char *life_step_text(enum life_step step)
 {
         static const char *const text[] = {
@@ -136,6 +138,14 @@ static void offer_mint(const struct life *l, struct plan *p, enum life_why why, 
         offer(p, LIFE_MINT, why, 0, ready);
 }
 
+/* Until when a new token may wait for the replaced version, which is gone within g. */
+static uint64_t last_moment_usec(const struct life *l, struct instant now)
+{
+        uint64_t end = lease_end_usec(&l->current, now);
+
+        return usec_max(lease_last_tenth_usec(&l->current, now), end - usec_min(end, LAST_MOMENT_USEC));
+}
+
 /* The current version must go and a new one come, in the order of need. */
 static void offer_replacement(const struct life *l, struct plan *p)
 {
@@ -151,7 +161,7 @@ static void offer_replacement(const struct life *l, struct plan *p)
         if (waits_for_replaced(l)) { /* but not into the last tenth of what is served */
                 offer_mint(l, p, why, due == USEC_NEVER ? USEC_NEVER : usec_max(due, tenth), BUCKET_NEED);
                 if (l->wish == LIFE_WHY_TOKEN)
-                        offer_mint(l, p, l->wish, usec_max(l->wish_usec, tenth), BUCKET_NEED);
+                        offer_mint(l, p, l->wish, usec_max(l->wish_usec, last_moment_usec(l, p->now)), BUCKET_NEED);
                 return;
         }
         offer_mint(l, p, why, due, BUCKET_NEED);
