@@ -28,9 +28,9 @@ struct http_limits {
         size_t head_max;    /* bytes of request line and header fields: 431 */
         size_t body_max;    /* bytes: 413 */
         unsigned conns_max; /* all listeners together */
-        bool evict_idle;    /* at conns_max the longest idle connection goes; otherwise the new one is refused */
+        bool evict_idle; /* at conns_max the longest idle connection goes, or one that sends slowly; else the new one is refused */
         uint64_t
-                receive_usec; /* head and body, from accept or from the request's first byte (TLS handshake included) */
+                receive_usec; /* head and body, from accept (TLS handshake included) or the request's first byte: 408 */
         uint64_t request_usec; /* the whole request, until its answer is handed to the kernel; streams are free of it */
         uint64_t idle_usec;    /* between requests */
         size_t unsent_max;     /* a peer for which more waits to be sent (streams) is closed */
@@ -42,7 +42,7 @@ struct http_handler {
         int (*on_accept)(struct http_conn *conn, void *arg);
         /* A whole request is there. Answer now or later: http_reply*() or http_stream_begin(), exactly once. */
         void (*on_request)(struct http_request *req, void *arg);
-        /* The server itself refuses a request (400, 408, 413, 414, 431, 501, 503, 505): the body to send. May be NULL: text/plain.
+        /* The server itself refuses a request (400, 408, 413, 414, 417, 431, 503, 505): the body to send. May be NULL: text/plain.
          * Return: new text (mem_free'd by the server), its content type in *ret_type. */
         char *(*refusal)(int status, const char *detail, const char **ret_type, void *arg);
         /* The connection is about to go: release what hangs on it. May be NULL. */
@@ -51,8 +51,8 @@ struct http_handler {
 
 struct http_server *http_server_new(struct loop *loop, const struct http_limits *limits,
                                     const struct http_handler *handler, void *arg);
-struct http_server *http_server_free(
-        struct http_server *s); /* closes all; no callback but on_close and on_gone is called any more */
+/* Closes all; no callback but on_close and on_gone is called any more. Not from a callback but drain's done(). */
+struct http_server *http_server_free(struct http_server *s);
 
 /* Steals fd (listening, non-blocking is set here). is_unix: peers are looked up (unixsock_peer) and refused where that fails. */
 void http_server_add_listener(struct http_server *s, int fd, bool is_unix);
