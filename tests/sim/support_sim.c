@@ -62,7 +62,7 @@ struct sim *sim_new_(const struct sim_options *o)
                 .grace_usec = (uint64_t)(s->o.grace_s * 1e6), .refresh_usec = 300000000, .verify_usec = USEC_NEVER};
         s->now_s = START_S;
         s->wall_off_s = 1.7e9;
-        s->random = 42 + o->seed;
+        s->random = (42 + o->seed) * UINT64_C(0x9e3779b97f4a7c15);
         s->latency_s = 0.01;
         s->login_backoff = (struct backoff){.base_usec = USEC_PER_SEC, .cap_usec = 60 * USEC_PER_SEC};
         s->had_token = true;
