@@ -48,18 +48,20 @@ class Made:
         return sum(1 for e in self.entries() if e["type"] == "response" and e["request"]["path"] == "auth/approle/login"
                    and self._names.policy in ((e.get("response") or {}).get("auth") or {}).get("policies", ()))
 
-    def login_tries(self):
-        return sum(1 for e in self.entries() if e["type"] == "response" and e["request"]["path"] == "auth/approle/login")
-
     def leases(self):
         return sum(1 for e in self.entries() if e["type"] == "response"
                    and e["request"]["path"].startswith(self._names.database_mount + "/creds/")
                    and (e.get("response") or {}).get("secret"))
 
     def asked(self, path=""):
-        """Return: the agent's own requests, as (operation, path)."""
-        return [(e["request"]["operation"], e["request"]["path"]) for e in self.entries() if e["type"] == "request"
-                and self._names.policy in e.get("auth", {}).get("policies", ()) and e["request"]["path"].startswith(path)]
+        """Return: the agent's own requests below a path, as (operation, path)."""
+        requests = [e["request"] for e in self.requests()]
+        return [(r["operation"], r["path"]) for r in requests if r["path"].startswith(path)]
+
+    def requests(self):
+        """Return: the entries of the agent's own requests."""
+        return [e for e in self.entries() if e["type"] == "request"
+                and self._names.policy in e.get("auth", {}).get("policies", ())]
 
 
 # Daemons
@@ -95,6 +97,12 @@ def second_app(stand):
         app.stop()
 
 
+def block(stand, name, path, *lines, user=None):
+    """Return: one more secret block of a configuration, for the app's user."""
+    body = "\n  ".join([f'path = "{path}"', *lines, f'allow {{ user = "{user or stand.ids.app}" }}'])
+    return f'secret "{name}" {{\n  {body}\n}}\n'
+
+
 def relaunch(agent, seconds=30):
     agent.launch()
     agent.wait_ready(seconds)
@@ -110,8 +118,10 @@ def version_of(stand, name="db"):
 
 def wait_for_other_version(stand, before, name="db", seconds=30):
     """Return: the version of a secret once it is there and another one than before."""
-    return wait_until(f"another version of {name} than {before}",
-                      lambda: next((v for v in [version_of(stand, name)] if v and v != before), None), seconds, step=0.05)
+    def other():
+        version = version_of(stand, name)
+        return version if version != before else None
+    return wait_until(f"another version of {name} than {before}", other, seconds, step=0.05)
 
 
 def status_of(agent, name):

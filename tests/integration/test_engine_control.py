@@ -7,9 +7,8 @@ import time
 import pytest
 
 from conftest import LOG_DIR
-from lease_support import (CALM, Made, accessor, daemon_command, put_file, reload, relaunch, run_leasekeeperd, run_together,
-                           side_by_side, status_of, token_lives, under_load, user_of, version_of, versions, wait_for_log,
-                           wait_for_only_user, wait_for_other_version)
+from lease_support import (CALM, Made, accessor, block, put_file, reload, run_leasekeeperd, run_together, side_by_side,
+                           token_lives, under_load, user_of, version_of, versions, wait_for_log, wait_for_other_version)
 from servers import wait_until
 
 BROKEN = "secret \"db\" { path = 7\n"
@@ -20,8 +19,8 @@ def together(request, scratch, pair):
     yield from run_together(request, scratch, pair, LOG_DIR)
 
 
-def more_secret(stand, name="more", user=None):
-    return f'secret "{name}" {{ path = "{stand.names.kv2_path}"\nallow {{ user = "{user or stand.ids.app}" }} }}\n'
+def more_secret(stand):
+    return block(stand, "more", stand.names.kv2_path)
 
 
 def break_config(agent):
@@ -30,7 +29,7 @@ def break_config(agent):
 
 @side_by_side
 def test_a_reload_applies_the_difference_alone(stand):
-    """Untouched secrets keep their version and cause no request; the added one is there, its reader needs no restart."""
+    """Untouched secrets keep their version and cause no request; the added one is there."""
     stand.start(CALM)
     before, made = versions(stand), Made(stand)
     with under_load(stand, "reload"):
@@ -92,7 +91,7 @@ def test_a_bad_configuration_is_refused_as_a_whole(stand):
     """By SIGHUP and by reload: nothing changes, nothing is replaced; log, status and the answer say so."""
     stand.provision(**CALM).start_agent()
     agent, before, made = stand.agent, versions(stand), Made(stand)
-    agent.config.secrets = more_secret(stand) + more_secret(stand, "more")  # twice the same name
+    agent.config.secrets = more_secret(stand) + more_secret(stand)  # twice the same name
     answer = reload(agent)
     assert answer.status == 400
     assert "more" in answer.json()["errors"][0] and "agent.hcl:" in answer.json()["errors"][0]
@@ -130,9 +129,8 @@ def test_a_removed_secret_is_lost_unlinked_and_revoked(stand):
     stand.provision(**CALM)
     agent = stand.make_agent(grace="2s")
     path = os.path.join(agent.out, "second.json")
-    second = (f'secret "second" {{ path = "{stand.names.creds_path}"\ngrace = "2s"\n'
-              f'allow {{ user = "{stand.ids.app}" }}\nfile "{path}" {{ format = "json" }} }}\n')
-    agent.config.secrets = second
+    agent.config.secrets = block(stand, "second", stand.names.creds_path, 'grace = "2s"',
+                                 f'file "{path}" {{ format = "json" }}')
     agent.start()
     before, user, made = versions(stand), stand.secret("second")["data"]["username"], Made(stand)
     watch = stand.watch("second", consumer="watcher")
@@ -159,14 +157,13 @@ def test_a_removed_secret_is_lost_unlinked_and_revoked(stand):
 def test_a_right_that_is_taken_away_closes_the_stream_at_once(stand):
     """The stream of who lost it ends; that of who kept his goes on."""
     stand.provision(**CALM)
-    stranger = f'secret "shared" {{ path = "{stand.names.kv1_path}"\nallow {{ user = "{stand.ids.app}" }}\n'
-    agent = stand.make_agent(secrets=stranger + f'allow {{ user = "{stand.ids.stranger}" }} }}\n')
-    agent.start()
+    agent = stand.make_agent(secrets=block(stand, "shared", stand.names.kv1_path,
+                                           f'allow {{ user = "{stand.ids.stranger}" }}')).start()
     loser = stand.watch("shared", consumer="loser", peer=stand.stranger)
     keeper = stand.watch("shared", consumer="keeper")
     loser.wait_for_version("shared", 1)
     keeper.wait_for_version("shared", 1)
-    agent.config.secrets = stranger + "}\n"
+    agent.config.secrets = block(stand, "shared", stand.names.kv1_path)
     assert reload(agent).status == 200
     wait_until("the end of the stream", lambda: loser.events[-1]["event"] == "end", 3)
     assert stand.stranger.ask(agent.socket, "GET", "/agent/v1/secrets/shared").status == 403
@@ -193,7 +190,7 @@ def test_on_stop_keep_leaves_lease_token_and_files(stand):
 
 @side_by_side
 def test_on_stop_revoke_leaves_nothing(stand):
-    """Streams are told, files unlinked, the token and its lease revoked, the state removed; the next start is a new life."""
+    """Streams are told, files unlinked, token and lease revoked, the state removed; the next start is a new life."""
     stand.provision(**CALM)
     agent = stand.make_agent(wrapped=False)
     agent.config.top_extra = 'on_stop = "revoke"'

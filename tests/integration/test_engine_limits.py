@@ -1,6 +1,5 @@
 """Rules 3, 5 and the shared way to Vault: who is slow, greedy or forbidden costs the others nothing."""
 
-import collections
 import contextlib
 import datetime
 import http.client
@@ -18,8 +17,8 @@ import pytest
 
 from conftest import LOG_DIR
 from daemons import ask
-from lease_support import (CALM, Made, run_together, second_app, side_by_side, status_of, under_load, user_of, version_of,
-                           versions, wait_for_other_version)
+from lease_support import (CALM, Made, block, run_together, second_app, side_by_side, status_of, under_load, user_of,
+                           version_of, versions, wait_for_other_version)
 from servers import wait_until
 
 
@@ -42,10 +41,9 @@ def test_one_of_two_apps_is_stopped_during_a_replacement(stand):
             held = wait_until("the stopped one alone to hold the old version", lambda: h if len(
                 h := status_of(stand.agent, "db")["held_by"]) == 1 else None, 5, 0.05)
             assert str(second.process.pid) in held[0]
-            began = time.monotonic()
-            while time.monotonic() < began + 2:
-                assert user in stand.users()
-                time.sleep(0.1)
+            until = time.monotonic() + 2
+            wait_until("two seconds, or its end", lambda: time.monotonic() > until or user not in stand.users(), 5, 0.1)
+            assert user in stand.users()
         finally:
             os.kill(second.process.pid, signal.SIGCONT)
         with under_load(stand, "second", app=second):
@@ -57,11 +55,9 @@ def test_one_of_two_apps_is_stopped_during_a_replacement(stand):
 def test_one_forbidden_secret_among_ten(stand):
     """Nine are untouched for two lease lives; the tenth is tried slowly, and the token is asked once in 10 s."""
     stand.provision(default_ttl="4s", max_ttl="1h", quota=False)
-    user = stand.ids.app
-    blocks = "".join(f'secret "db{i}" {{ path = "{stand.names.creds_path}"\nmint_burst = 12\nallow {{ user = "{user}" }} }}\n'
-                     for i in range(6))
-    blocks += f'secret "forbidden" {{ path = "{stand.names.kv1_mount}/notes/other"\nrequired = false\nrefresh = "1s"\n' \
-              f'allow {{ user = "{user}" }} }}\n'
+    forbidden_path = f"{stand.names.kv1_mount}/notes/other"
+    blocks = "".join(block(stand, f"db{i}", stand.names.creds_path, "mint_burst = 12") for i in range(6))
+    blocks += block(stand, "forbidden", forbidden_path, "required = false", 'refresh = "1s"')
     made = Made(stand)
     stand.start_agent(mint_burst=12, secrets=blocks, refresh="1s")
     before = versions(stand)
@@ -73,7 +69,7 @@ def test_one_forbidden_secret_among_ten(stand):
     after.pop("forbidden")
     assert after == before
     assert (made.logins(), made.leases()) == (1, 7)
-    assert len(made.asked(f"{stand.names.kv1_mount}/notes/other")) <= 4
+    assert len(made.asked(forbidden_path)) <= 4
     assert len(made.asked("auth/token/lookup-self")) <= 3
     forbidden = status_of(stand.agent, "forbidden")
     assert "permission denied" in forbidden["last_error"] and "403" in forbidden["last_error"]
@@ -93,7 +89,8 @@ connection = Connection("localhost", timeout=30)
 answers = collections.Counter()
 
 def call(method, path, body=None):
-    connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
+    headers = {"Content-Type": "application/json"} if body else {}
+    connection.request(method, path, json.dumps(body) if body else None, headers)
     answer = connection.getresponse()
     return answer.status, answer.read()
 
@@ -105,7 +102,8 @@ def take():
 
 version = take()
 for _ in range(int(sys.argv[2])):
-    status, _ = call("POST", "/agent/v1/secrets/db/reject", {"version": version, "consumer": "greedy", "reason": "denied"})
+    status, _ = call("POST", "/agent/v1/secrets/db/reject",
+                     {"version": version, "consumer": "greedy", "reason": "denied"})
     answers[status] += 1
     if status == 409:
         version = take()
@@ -148,22 +146,18 @@ def audit_time(entry):
 def test_rate_limit_holds_and_renewals_go_first(stand):
     """60 secrets that all want to be read each second, 20 requests a second: never more, and the lease is kept."""
     stand.provision(default_ttl="4s", max_ttl="1h", quota=False)
-    blocks = "".join(f'secret "kv{i}" {{ path = "{stand.names.kv1_path}"\nrefresh = "1s"\n'
-                     f'allow {{ user = "{stand.ids.app}" }} }}\n' for i in range(60))
+    blocks = "".join(block(stand, f"kv{i}", stand.names.kv1_path, 'refresh = "1s"') for i in range(60))
     agent, made = stand.make_agent(secrets=blocks), Made(stand)
     agent.start(env={"VAULT_RATE_LIMIT": "20:20"})
     version = version_of(stand)
     wait_until("three renewals", lambda: len(made.asked("sys/leases/renew")) >= 3, 20, 0.1)
     assert version_of(stand) == version
     assert made.leases() == 1
-    times = [audit_time(e) for e in made.entries() if e["type"] == "request"
-             and stand.names.policy in e.get("auth", {}).get("policies", ())]
+    times = [audit_time(e) for e in made.requests()]
     assert len(times) > 60
     for i, first in enumerate(times):
         window = sum(1 for t in times[i:] if t < first + 2)
         assert window <= 20 + 2 * 20 + 2, f"{window} requests in 2 s"
-    kinds = collections.Counter(path.split("/")[0] for _, path in made.asked())
-    assert kinds["sys"] >= 3
 
 
 class SkewedHandler(http.server.BaseHTTPRequestHandler):

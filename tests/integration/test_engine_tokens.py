@@ -5,9 +5,8 @@ import time
 import pytest
 
 from conftest import LOG_DIR
-from lease_support import (CALM, Made, accessor, put_file, relaunch, run_together, set_role, side_by_side, token_lives,
-                           under_load, user_of, version_of, versions, wait_for_log, wait_for_only_user,
-                           wait_for_other_version)
+from lease_support import (CALM, Made, accessor, put_file, run_together, set_role, side_by_side, token_lives,
+                           under_load, user_of, versions, wait_for_log, wait_for_only_user, wait_for_other_version)
 from servers import wait_until
 
 import provision
@@ -79,7 +78,7 @@ def test_the_token_revoked(stand):
 
 @side_by_side
 def test_the_token_at_its_max_ttl(stand):
-    """It is replaced before it ends, make-before-break: one login, one lease a dynamic secret; the old one is revoked."""
+    """It is replaced before it ends: one login, one lease a dynamic secret; the old one is revoked."""
     stand.provision(**CALM, token_ttl="6s", token_max_ttl="14s")
     stand.start_agent(grace="1s")
     stand.start_app()
