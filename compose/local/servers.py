@@ -109,7 +109,20 @@ class Scratch:
     def remove(self):
         for path in (self.top, self._data, self._bin):
             if path:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
+
+
+def remove_tree(path):
+    """Removes a folder with all in it, read-only folders too: without root they are closed to their own owner."""
+    for folder, folders, _ in os.walk(path):
+        for name in folders:
+            below = os.path.join(folder, name)
+            if not os.path.islink(below):
+                with contextlib.suppress(OSError):
+                    os.chmod(below, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.exists(path):
+        print(f"could not remove {path}; it may hold secrets: remove it by hand", file=sys.stderr)
 
 
 def write_private(path, text, mode=0o600):
