@@ -35,7 +35,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
-.PHONY: all binaries deps deps-demo lint unit integration browser test sanitize demo fuzz bench install uninstall deb test-deploy map format clean \
+.PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz bench install uninstall deb test-deploy test-vm map format clean \
         db-users db-query-logs vault-revoke rotate
 binaries: $(BIN)
 all: $(BIN)
@@ -69,6 +69,9 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libsupport.a $(BUILD)/libagent.a 
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(PKGS_ALL) cmocka)
 
+# The whole agent in a simulated world: these stand in for clock, loop and HTTP client.
+$(BUILD)/tests/sim/test_agent: $(BUILD)/tests/sim/world.o $(BUILD)/tests/sim/world_vault.o
+
 deps:
 	$(Q)tests/deps.sh
 deps-demo:
@@ -77,6 +80,8 @@ lint:
 	$(Q)PYTHON=$(PYTHON) tests/lint/run.sh
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit.sh $(UNIT_BIN)
+mutants:
+	$(Q)tests/run-mutants.sh
 integration: all
 	$(Q)tests/run-integration.sh $(PYTEST_ARGS)
 test: deps
@@ -118,6 +123,8 @@ deb:
 	$(Q)systemd/make-deb.sh $(VERSION)
 test-deploy: deps
 	$(Q)tests/run-deploy.sh $(PYTEST_ARGS)
+test-vm: deps
+	$(Q)tests/run-vm.sh $(PYTEST_ARGS)
 
 format:
 	clang-format -i $(wildcard common/*.[ch] agent/*.[ch] app/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/fuzz/*.[ch])

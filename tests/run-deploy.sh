@@ -33,7 +33,9 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 [ "$(id -u)" -eq 0 ] || die "systemd in a container and a Docker Engine of our own need root; try: sudo make test-deploy"
-tests/deploy/deps.sh || die "packages are missing"
+if command -v dockerd >/dev/null; then engine_packages=''; else engine_packages="docker.io iptables"; fi
+# shellcheck disable=SC2086  # a list of words
+tests/deploy/deps.sh $engine_packages || die "packages are missing"
 
 start_engine() {
         # Images are kept in build/ from run to run: one engine at a time may have them.

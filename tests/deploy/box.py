@@ -1,4 +1,4 @@
-"""A container with systemd as PID 1, the package in it, and what a test asks of both."""
+"""A machine with systemd as PID 1 (a container), the package in it, and what a test asks of both."""
 
 import hashlib
 import json
@@ -60,10 +60,15 @@ def other_version(deb, version, folder):
     return path
 
 
+def depends_of(deb):
+    """Return: the names of the packages that it depends on."""
+    depends = run("dpkg-deb", "-f", deb, "Depends").replace("\n", " ").split(",")
+    return {word.split("|")[0].split("(")[0].strip() for word in depends}
+
+
 def make_image(deb):
     """Return: the name of an image of the suite with systemd and what the package depends on. Made once."""
-    depends = run("dpkg-deb", "-f", deb, "Depends").replace("\n", " ").split(",")
-    packages = sorted({word.split("|")[0].split("(")[0].strip() for word in depends} | set(SYSTEM))
+    packages = sorted(depends_of(deb) | set(SYSTEM))
     tag = hashlib.sha256(" ".join([SUITE, *packages]).encode()).hexdigest()[:12]
     name = f"leasekeeper-deploy:{SUITE}-{tag}"
     if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0:
@@ -79,12 +84,18 @@ def make_image(deb):
     return name
 
 
-class Box:
-    """The container."""
+class Machine:
+    """What a test asks of a machine with systemd, whatever it is made of."""
 
-    def __init__(self, image):
-        self.name = run("docker", "run", "-d", "--pull", "never", *BOX_FLAGS, "--entrypoint", "/bin/sh", image,
-                        *BOX_COMMAND).strip()[:12]
+    host = "127.0.0.1"  # by which it reaches the servers, and on which notesd listens
+    listen = "127.0.0.1"
+
+    def try_sh(self, command, text=None):
+        """Return: as subprocess.run() does, of the command in the machine."""
+        raise NotImplementedError
+
+    def copy_in(self, source, path):
+        raise NotImplementedError
 
     def wait_up(self, seconds=60):
         def state():
@@ -93,10 +104,6 @@ class Box:
                 raise Failed("units failed at boot:\n" + self.try_sh("systemctl --no-pager --failed").stdout)
             return shown == "running"
         wait_until("the box to be up", state, seconds, 0.2)
-
-    def try_sh(self, command, text=None):
-        return subprocess.run(["docker", "exec", "-i", self.name, "/bin/sh", "-c", command], input=text or "",
-                              capture_output=True, text=True, check=False)
 
     def sh(self, command, text=None):
         """Return: what the command printed. Raises Failed unless it ended with 0."""
@@ -110,7 +117,7 @@ class Box:
 
     def install(self, deb):
         """As an operator does, with nobody at the keyboard. Return: what dpkg said."""
-        run("docker", "cp", deb, f"{self.name}:/var/tmp/package.deb")
+        self.copy_in(deb, "/var/tmp/package.deb")
         said = self.sh("DEBIAN_FRONTEND=noninteractive dpkg -i /var/tmp/package.deb 2>&1 </dev/null")
         self.sh("rm /var/tmp/package.deb")
         return said
@@ -133,35 +140,51 @@ class Box:
     def restarts(self, unit):
         return int(self.show(unit, "NRestarts")["NRestarts"])
 
-    def reboot(self):
-        run("docker", "restart", "-t", "20", self.name)
-
     def journal(self):
         return self.try_sh("journalctl -q --no-pager -o short-precise").stdout
+
+
+class Box(Machine):
+    """A container."""
+
+    def __init__(self, image):
+        self.name = run("docker", "run", "-d", "--pull", "never", *BOX_FLAGS, "--entrypoint", "/bin/sh", image,
+                        *BOX_COMMAND).strip()[:12]
+
+    def try_sh(self, command, text=None):
+        return subprocess.run(["docker", "exec", "-i", self.name, "/bin/sh", "-c", command], input=text or "",
+                              capture_output=True, text=True, check=False)
+
+    def copy_in(self, source, path):
+        run("docker", "cp", source, f"{self.name}:{path}")
+
+    def reboot(self):
+        run("docker", "restart", "-t", "20", self.name)
 
     def remove(self):
         subprocess.run(["docker", "rm", "-f", "-v", self.name], capture_output=True, check=False)
 
 
 class Deployment:
-    """The package in a box, set up as leasekeeperd(8) says, on servers of the host."""
+    """The package in a machine, set up as leasekeeperd(8) says, on servers of the host."""
 
-    def __init__(self, image, scratch, pair, log_dir):
-        self.box = Box(image)
+    def __init__(self, box, scratch, pair, log_dir):
+        self.box = box
         self.stand = Stand(scratch, pair, log_dir)
         self.vault, self.mariadb = self.stand.vault, pair.mariadb
         self.app = App(scratch, None, pair.root_ca, name=f"{self.stand.tag}-notesd")
         self.bao = pair.bao
 
     def dbinfo(self):
-        return {"host": "127.0.0.1", "port": self.mariadb.port, "database": self.stand.names.database}
+        return {"host": self.box.host, "port": self.mariadb.port, "database": self.stand.names.database}
 
     def agent_config(self):
         names = self.stand.names
         return f"""
 vault {{
-  address = "{self.bao.address}"
+  address = "https://{self.box.host}:{self.bao.port}"
   ca_cert = "/etc/leasekeeper/vault-ca.pem"
+  tls_server_name = "localhost"
 }}
 auto_auth {{
   method "approle" {{
@@ -212,7 +235,7 @@ certificate "tls" {{
         self.box.put("/etc/leasekeeper/role-id", provision.role_id(self.vault, self.stand.names), "0640", "root:leasekeeper")
         self.box.sh("mkdir -p -m 0700 /etc/credstore.encrypted && systemd-creds encrypt --name=secret-id - "
                     "/etc/credstore.encrypted/leasekeeper.secret-id", provision.secret_id(self.vault, self.stand.names))
-        listen = f"http://127.0.0.1:{self.app.port} https://127.0.0.1:{self.app.tls_port}"
+        listen = f"http://{self.box.listen}:{self.app.port} https://{self.box.listen}:{self.app.tls_port}"
         self.box.put("/etc/default/notesd", f'NOTESD_LISTEN="{listen}"\n')
 
     def start(self):
@@ -249,3 +272,21 @@ def settle(deployment, seconds=1.0):
     """A moment under load: what an event breaks may break a little later."""
     time.sleep(seconds)
     assert deployment.box.is_active("notesd")
+
+
+class Unchanged:
+    """Neither a login nor a lease comes in the meantime, and the versions stay."""
+
+    def __init__(self, deployment):
+        self._deployment = deployment
+
+    def _look(self):
+        d = self._deployment
+        return {"logins": d.logins(), "leases": d.stand.mints(), "users": d.stand.users(), "versions": d.versions()}
+
+    def __enter__(self):
+        self._before = self._look()
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            assert self._look() == self._before

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from box import TOP, Deployment, build_deb, make_image
+from box import TOP, Box, Deployment, build_deb, make_image
 from servers import Scratch
 from stand import Pair
 
@@ -55,7 +55,7 @@ def pair(scratch):
 
 
 def boot(image, scratch, pair):
-    deployment = Deployment(image, scratch, pair, LOG_DIR)
+    deployment = Deployment(Box(image), scratch, pair, LOG_DIR)
     try:
         deployment.box.wait_up()
     except Exception:

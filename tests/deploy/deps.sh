@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what the deployment tests need beside what tests/deps.sh brings: Docker Engine, debootstrap, the packaging tools.
+# Installs what the deployment tests need beside what tests/deps.sh brings: debootstrap, the packaging tools, and what is
+# named on the command line.
 set -eu
 
 missing=
-for package in docker.io iptables debootstrap debhelper dpkg-dev lintian; do
+for package in debootstrap debhelper dpkg-dev lintian "$@"; do
         case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
         installed) ;;
         *) missing="$missing $package" ;;

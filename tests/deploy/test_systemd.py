@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from box import other_version, settle
+from box import Unchanged, other_version, settle
 from load import Load
 from servers import wait_until
 
@@ -77,24 +77,6 @@ def test_a_connect_starts_the_agent(deployed):
 
 
 # What an operator does, under load
-
-class Unchanged:
-    """Neither a login nor a lease comes in the meantime, and the versions stay."""
-
-    def __init__(self, deployment):
-        self._deployment = deployment
-
-    def _look(self):
-        d = self._deployment
-        return {"logins": d.logins(), "leases": d.stand.mints(), "users": d.stand.users(), "versions": d.versions()}
-
-    def __enter__(self):
-        self._before = self._look()
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            assert self._look() == self._before
-
 
 def test_reload_replaces_under_load(deployed):
     before, users = deployed.versions(), deployed.stand.users()
