@@ -176,9 +176,13 @@ static void set_reload_error(struct agent *a, const json_t *body)
 int agent_reload(struct agent *a, json_t **ret_body)
 {
         struct config_findings findings = {0};
-        struct config *old = a->config;
-        struct config *next = config_load(a->options.config_paths, a->options.config_paths_len, CONFIG_FULL, &findings);
+        struct config *old = a->config, *next;
 
+        if (a->ending) {
+                *ret_body = json_pack("{s:[s]}", "errors", "the agent is about to end");
+                return 503;
+        }
+        next = config_load(a->options.config_paths, a->options.config_paths_len, CONFIG_FULL, &findings);
         log_findings(&findings);
         *ret_body = findings_json(&findings);
         config_findings_done(&findings);
@@ -222,6 +226,8 @@ static void on_hup(void *arg)
         struct agent *a = arg;
         cleanup_json json_t *body = NULL;
 
+        if (a->ending)
+                return;
         sdnotify_reloading();
         if (agent_reload(a, &body) == 200 && a->config->rotate_on_hup)
                 rotate_all(a);
@@ -231,8 +237,12 @@ static void on_hup(void *arg)
 
 static void on_usr1(void *arg)
 {
+        struct agent *a = arg;
+
+        if (a->ending)
+                return;
         log_info("SIGUSR1: replacing every secret");
-        rotate_all(arg);
+        rotate_all(a);
 }
 
 /* --- the end --- */
@@ -262,10 +272,8 @@ static void on_revoke_late(void *arg)
 static void on_goodbye(void *arg)
 {
         struct agent *a = arg;
-        struct store_secret *s;
 
-        while ((s = store_next(a->store, NULL)) != NULL)
-                store_remove(a->store, s);
+        renewer_leave(a->renewer);
         loop_timer_free(a->end_timer);
         a->end_timer = loop_timer_new(a->loop, on_revoke_late, a);
         loop_timer_in(a->end_timer, REVOKE_WAIT_USEC);

@@ -570,6 +570,21 @@ void renewer_stop(struct renewer *r, const char *reason)
         }
 }
 
+/**
+ * renewer_leave() - takes every secret from its readers, and its outputs with it; renewer_stop() came before
+ * @r: the renewer; has nothing to do any more
+ */
+void renewer_leave(struct renewer *r)
+{
+        for (struct keeper *k = r->keepers; k; k = k->next) {
+                if (!k->secret)
+                        continue;
+                store_remove(r->ctx.store, k->secret);
+                k->secret = NULL;
+                k->cfg = NULL;
+        }
+}
+
 void renewer_given(struct renewer *r, struct store_secret *s)
 {
         (void)r;

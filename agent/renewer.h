@@ -44,6 +44,7 @@ void renewer_on_token_dead(struct renewer *r, struct token *t);
 void renewer_on_clock_step(struct renewer *r);
 void renewer_stop(struct renewer *r,
                   const char *reason); /* on_stop = "revoke": readers are told `lost` with the reason */
+void renewer_leave(struct renewer *r); /* after it: no secret is in the store any more */
 
 void renewer_given(struct renewer *r, struct store_secret *s);
 void renewer_acked(struct renewer *r, struct store_secret *s);
