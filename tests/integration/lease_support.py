@@ -27,9 +27,17 @@ class Made:
         self._log = stand.bao.audit_log
         self._names = stand.names
         self._mark = f'"{stand.names.prefix}'.encode()
-        self._offset = os.path.getsize(self._log)
+        self._offset = self._whole_lines()
         self._entries = []
         self._lock = threading.Lock()
+
+    def _whole_lines(self):
+        """Return: the size of the log less a line that is just being written."""
+        with open(self._log, "rb") as f:
+            size = f.seek(0, os.SEEK_END)
+            start = max(0, size - (1 << 20))
+            f.seek(start)
+            return start + f.read(size - start).rfind(b"\n") + 1
 
     def entries(self):
         """Return: the entries that name something of this stand, oldest first."""
