@@ -88,6 +88,8 @@ test: deps
 	$(Q)tests/run-all.sh
 sanitize: deps
 	$(Q)tests/run-sanitize.sh
+bench: deps all
+	$(Q)tests/bench/deps.sh && exec $(PYTHON) -B tests/bench/bench.py $(BENCH_ARGS)
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory all && exec $(PYTHON) compose/local/demo.py
 db-users db-query-logs vault-revoke rotate:
