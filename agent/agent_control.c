@@ -1,5 +1,4 @@
 /* agent/agent_control.c: what comes up through the seam: readers, rejects, operators' calls, status and health. */
-#include <stdio.h>
 #include <unistd.h>
 
 #include "agent/agent_internal.h"
@@ -7,12 +6,11 @@
 #include "agent/config.h"
 #include "agent/renewer.h"
 #include "agent/store.h"
+#include "agent/swap.h"
 #include "agent/vault_link.h"
 #include "common/clock.h"
 #include "common/parse.h"
 #include "common/unixsock.h"
-
-#define SKEW_TELL_USEC ((int64_t)5 * 1000000)
 
 static void on_given(struct store_secret *s, void *arg)
 {
@@ -78,26 +76,13 @@ static int on_health(json_t **ret_body, void *arg)
         return code;
 }
 
-static bool swap_is_on(void)
-{
-        FILE *f = fopen("/proc/swaps", "re");
-        char line[256];
-        unsigned lines = 0;
-
-        while (f && fgets(line, sizeof(line), f))
-                lines++;
-        if (f)
-                fclose(f);
-        return lines > 1;
-}
-
 static json_t *vault_status(struct agent *a)
 {
         int64_t skew = vault_link_skew_usec(a->link);
         json_t *j = json_pack("{s:s, s:b, s:s}", "address", a->config->vault.address, "reachable",
                               vault_link_is_open(a->link), "error", vault_link_error(a->link));
 
-        if (skew > SKEW_TELL_USEC || skew < -SKEW_TELL_USEC)
+        if (skew > VAULT_LINK_SKEW_TELL_USEC || skew < -VAULT_LINK_SKEW_TELL_USEC)
                 json_object_set_new(j, "clock_skew_seconds", json_real((double)skew / 1e6));
         return j;
 }
@@ -118,7 +103,8 @@ static json_t *on_status(void *arg)
         json_object_set_new(j, "secrets", renewer_status(a->renewer));
         json_object_set_new(j, "leaving", json_integer(renewer_leaving(a->renewer)));
         json_object_set_new(j, "kernel",
-                            json_pack("{s:b, s:b}", "peerpidfd", unixsock_has_peerpidfd(), "swap", swap_is_on()));
+                            json_pack("{s:b, s:b, s:b}", "peerpidfd", unixsock_has_peerpidfd(), "swap", swap_is_on(),
+                                      "noswap", swap_spares(a->config->state_dir)));
         return j;
 }
 

@@ -168,7 +168,7 @@ static void renew(struct auth *a)
         struct vault_request request;
 
         vault_request_simple(&request, VAULT_TOKEN_RENEW);
-        a->token_call = vault_link_send(a->link, LINK_URGENT, &request, a->token, 0, on_renewed, a);
+        a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, 0, on_renewed, a);
 }
 
 /* The verdict on the current token: after an adoption, or after a 403. */
@@ -196,7 +196,7 @@ static void judge(struct auth *a)
         if (a->token_call || !a->token || a->token->dead || a->token->refused_lookup)
                 return;
         vault_request_simple(&request, VAULT_TOKEN_LOOKUP);
-        a->token_call = vault_link_send(a->link, LINK_URGENT, &request, a->token, 0, on_judged, a);
+        a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, 0, on_judged, a);
 }
 
 /**
@@ -452,7 +452,7 @@ static void say_farewell(struct auth *a, struct token *t, struct farewell *f)
                 return;
         f->left++;
         vault_request_simple(&request, VAULT_TOKEN_REVOKE);
-        vault_link_send(a->link, LINK_URGENT, &request, t, 0, on_farewell, f);
+        vault_link_send(a->link, LINK_TOKEN, &request, t, 0, on_farewell, f);
 }
 
 /**

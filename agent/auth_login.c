@@ -62,7 +62,7 @@ static void failed(struct auth *a, const struct vault_reply *reply, const char *
 static void send(struct auth *a, enum auth_phase phase, struct vault_request *request, struct token *t, link_fn fn)
 {
         a->phase = phase;
-        a->call = vault_link_send(a->link, LINK_URGENT, request, t, 0, fn, a);
+        a->call = vault_link_send(a->link, LINK_TOKEN, request, t, 0, fn, a);
 }
 
 static void on_looked_up(const struct vault_reply *reply, void *arg)

@@ -15,8 +15,9 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 
-#define IN_FLIGHT_MAX      8 /* as many as there are connections: a queue inside curl would forget the classes */
-#define IN_FLIGHT_MINT_MAX 4
+#define IN_FLIGHT_MAX      8 /* a connection for each and one for the probe: a queue inside curl would forget the classes */
+#define IN_FLIGHT_SLOW_MAX 6 /* mints and look-ups: they hang where a database behind Vault does */
+#define IN_FLIGHT_OF_ONE   4 /* of those, by class */
 #define PROBE_FAST_USEC    USEC_PER_SEC
 #define PROBE_SLOWEST_USEC (6 * USEC_PER_SEC)
 #define PROBE_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -119,6 +120,17 @@ static void refill(struct vault_link *link)
                 link->look_up_tokens = link->burst / 4 + 1;
 }
 
+static bool has_place(const struct vault_link *link, enum link_class k)
+{
+        unsigned all = link->flying.len, slow = all - link->flying_of[LINK_TOKEN] - link->flying_of[LINK_RENEW];
+
+        if (k == LINK_TOKEN)
+                return all < IN_FLIGHT_MAX;
+        if (k == LINK_RENEW)
+                return all < IN_FLIGHT_MAX - 1;
+        return all < IN_FLIGHT_MAX - 1 && slow < IN_FLIGHT_SLOW_MAX && link->flying_of[k] < IN_FLIGHT_OF_ONE;
+}
+
 /* Which queued call goes next? Sets *ret_wait_usec where only the rate limit holds it back. */
 static struct link_call *pick(struct vault_link *link, uint64_t *ret_wait_usec)
 {
@@ -128,8 +140,7 @@ static struct link_call *pick(struct vault_link *link, uint64_t *ret_wait_usec)
         for (enum link_class k = 0; k < LINK_CLASSES; k++) {
                 struct link_call *c = link->queue[k].head;
 
-                if (!c || link->flying.len >= IN_FLIGHT_MAX ||
-                    (k == LINK_MINT && link->flying_of[k] >= IN_FLIGHT_MINT_MAX))
+                if (!c || !has_place(link, k))
                         continue;
                 if (limited && link->tokens < 1) {
                         *ret_wait_usec = (uint64_t)((1 - link->tokens) / link->rate * 1e6) + 1;
@@ -174,7 +185,7 @@ static void pump(struct vault_link *link)
         struct link_call *c;
         uint64_t wait;
 
-        if (!link->open)
+        if (!link->open || link->probe) /* what waits must not be lost to a Vault that is in doubt */
                 return;
         refill(link);
         while ((c = pick(link, &wait)) != NULL)
@@ -229,13 +240,14 @@ static void shut(struct vault_link *link, const char *error)
 
 static void open_gate(struct vault_link *link)
 {
+        if (link->open) /* it was in doubt */
+                return;
         link->open = true;
         link->error = mem_free(link->error);
         log_info("Vault at %s answers again", link->address);
         loop_timer_cancel(link->probe_timer);
         if (link->on_gate)
                 link->on_gate(true, link->on_gate_arg);
-        pump(link);
 }
 
 static void count(struct vault_link *link, enum vault_op op, long status, uint64_t took_usec)
@@ -246,23 +258,39 @@ static void count(struct vault_link *link, enum vault_op op, long status, uint64
         metric_observe(link->durations, (double)took_usec / 1e6);
 }
 
+/* Whoever refuses, or asks for patience, is there. */
+static bool is_there(enum vault_outcome outcome)
+{
+        return outcome == VAULT_OK || outcome == VAULT_THROTTLED || outcome == VAULT_FORBIDDEN ||
+               outcome == VAULT_NOT_FOUND || outcome == VAULT_REFUSED;
+}
+
+static void still_away(struct vault_link *link, const char *error)
+{
+        mem_free(link->error);
+        link->error = mem_strdup(error);
+        loop_timer_in(link->probe_timer, link->hurry ? PROBE_FAST_USEC : link->probe_wait_usec);
+        link->probe_wait_usec = usec_min(2 * link->probe_wait_usec, PROBE_SLOWEST_USEC);
+}
+
 static void on_probe(const struct http_client_reply *http, void *arg)
 {
         struct vault_link *link = arg;
         struct vault_reply reply;
+        const char *error;
 
         link->probe = NULL;
         count(link, VAULT_HEALTH, http->status, http->took_usec);
         vault_reply_read(VAULT_HEALTH, http, &reply);
-        if (reply.outcome == VAULT_OK) {
+        error = reply.error && *reply.error ? reply.error : vault_outcome_text(reply.outcome);
+        if (is_there(reply.outcome))
                 open_gate(link);
-        } else {
-                mem_free(link->error);
-                link->error = mem_strdup(reply.error && *reply.error ? reply.error : vault_outcome_text(reply.outcome));
-                loop_timer_in(link->probe_timer, link->hurry ? PROBE_FAST_USEC : link->probe_wait_usec);
-                link->probe_wait_usec = usec_min(2 * link->probe_wait_usec, PROBE_SLOWEST_USEC);
-        }
+        else if (link->open)
+                shut(link, error);
+        else
+                still_away(link, error);
         vault_reply_done(&reply);
+        pump(link);
 }
 
 static void on_probe_due(void *arg)
@@ -281,15 +309,31 @@ static void on_probe_due(void *arg)
         vault_request_done(&health);
 }
 
+/* One call without an answer may be the fault of its path alone: then nobody else is to wait, and its own back-off is to count. */
+static void doubt(struct vault_link *link)
+{
+        if (link->open)
+                on_probe_due(link);
+}
+
+static bool is_far(int64_t skew_usec)
+{
+        return skew_usec > VAULT_LINK_SKEW_TELL_USEC || skew_usec < -VAULT_LINK_SKEW_TELL_USEC;
+}
+
 static void learn_skew(struct vault_link *link, uint64_t date_usec)
 {
-        int64_t skew;
+        int64_t skew, before = link->skew_usec;
 
         if (date_usec == 0)
                 return;
         skew = (int64_t)(date_usec + USEC_PER_SEC / 2) - (int64_t)clock_realtime_usec();
         link->skew_usec = (uint64_t)(skew < 0 ? -skew : skew) < SKEW_NOISE_USEC ? 0 : skew;
         metric_set(link->skew, (double)link->skew_usec / 1e6);
+        if (is_far(link->skew_usec) && !is_far(before))
+                log_warn("Vault's clock is %.0f s %s ours: leases are counted by ours, certificates may seem to begin "
+                         "or end at the wrong time; set the clocks",
+                         (double)(skew < 0 ? -skew : skew) / 1e6, skew < 0 ? "behind" : "ahead of");
 }
 
 static void on_reply(const struct http_client_reply *http, void *arg)
@@ -302,7 +346,7 @@ static void on_reply(const struct http_client_reply *http, void *arg)
         count(link, c->request.op, http->status, http->took_usec);
         learn_skew(link, http->date_usec);
         if (reply.outcome == VAULT_UNREACHABLE || reply.outcome == VAULT_SEALED)
-                shut(link, reply.error && *reply.error ? reply.error : vault_outcome_text(reply.outcome));
+                doubt(link);
         answer(c, &reply);
         vault_reply_done(&reply);
         pump(link);
@@ -341,7 +385,7 @@ struct vault_link *vault_link_new(struct loop *loop, const struct config_vault *
                 .proxy = config->proxy,
                 .skip_verify = config->skip_verify,
                 .timeout_usec = config->timeout_usec,
-                .conns_max = IN_FLIGHT_MAX,
+                .conns_max = IN_FLIGHT_MAX + 1,
         };
         struct http_client *client = http_client_new(loop, &http, ret_error);
         struct vault_link *link;

@@ -18,8 +18,14 @@ struct metrics;
 struct token;
 struct vault_link;
 
-/* In the order in which the queue is served; look-ups have a quarter of the rate limit at most. */
-enum link_class { LINK_URGENT, LINK_RENEW, LINK_MINT, LINK_LOOK_UP, LINK_CLASSES };
+/*
+ * In the order in which the queue is served. TOKEN: what every secret needs; URGENT: a mint where nothing valid is served. Look-ups
+ * have a quarter of the rate limit at most. What mints and looks up may hang with the engine behind Vault: there is always a
+ * place left for renewals, and one for the token.
+ */
+enum link_class { LINK_TOKEN, LINK_URGENT, LINK_RENEW, LINK_MINT, LINK_LOOK_UP, LINK_CLASSES };
+
+#define VAULT_LINK_SKEW_TELL_USEC INT64_C(5000000) /* from here on the clocks' difference is told to people */
 
 typedef void (*link_fn)(const struct vault_reply *reply, void *arg); /* reply borrowed while it runs */
 
@@ -33,8 +39,10 @@ struct link_call *vault_link_send(struct vault_link *link, enum link_class class
 void vault_link_cancel(struct link_call *call); /* takes NULL; no callback any more */
 
 /*
- * The gate (rule 4): shut by an answer that says unreachable or sealed, opened by the first 200 of sys/health. While it is shut
- * what waits in the queue is answered VAULT_UNREACHABLE, and whoever sends gets the same; fn is told of each change.
+ * The gate (rule 4): an answer that says unreachable or sealed makes sys/health be asked, for it may be the fault of one path, or of
+ * one node among several. Without a good answer of it the gate shuts; the first good one opens it. Any answer but 5xx says that
+ * Vault is there. While the gate is shut what waits in the queue is answered VAULT_UNREACHABLE, and whoever sends gets the same; fn
+ * is told of each change.
  */
 bool vault_link_is_open(const struct vault_link *link);
 void vault_link_on_gate(struct vault_link *link, void (*fn)(bool open, void *arg), void *arg);
