@@ -13,6 +13,7 @@
 #include "agent/renewer.h"
 #include "agent/state.h"
 #include "agent/store.h"
+#include "agent/swap.h"
 #include "agent/vault_link.h"
 #include "common/clock.h"
 #include "common/clock_step.h"
@@ -321,6 +322,10 @@ static int open_parts(struct agent *a)
                                             : strerror(-r));
                 return r;
         }
+        if (swap_is_on() && !swap_spares(a->config->state_dir))
+                log_warn("%s: swap is on and this tmpfs may be swapped out: secrets could reach a disk; mount it with "
+                         "noswap (Linux 6.4), or turn swap off",
+                         a->config->state_dir);
         a->link = vault_link_new(a->loop, &a->config->vault, a->metrics, &error);
         if (!a->link) {
                 log_error("%s", error);
