@@ -151,12 +151,68 @@ def test_a_secret_id_file_that_changes_after_a_refusal_is_used_at_once(stand):
     assert (made.logins(), made.leases()) == (1, 1)
 
 
+def set_policy(stand, without):
+    """The policy of provision.py less one path."""
+    lines = [line for line in provision.policy_text(stand.names).splitlines() if f'path "{without}"' not in line]
+    stand.vault.call("PUT", f"sys/policies/acl/{stand.names.policy}", {"policy": "\n".join(lines)})
+
+
+@side_by_side
+def test_a_token_that_may_not_renew_itself_is_replaced_before_it_ends(stand):
+    """Rules 6, 7: the token lives, its policy forbids that one path: another login in time, and nothing fails."""
+    stand.provision(**CALM, token_ttl="8s", token_max_ttl="1h")
+    set_policy(stand, without="auth/token/renew-self")
+    stand.start_agent(grace="1s")
+    stand.start_app()
+    before, old, made = versions(stand), accessor(stand), Made(stand)
+    with under_load(stand, "no-renew-self"):
+        wait_until("another token", lambda: accessor(stand) != old, 10, 0.05)
+        wait_for_other_version(stand, before["db"])
+        wait_until("the old one to be gone", lambda: not token_lives(stand, old), 10, 0.05)
+        assert (made.logins(), made.leases()) == (1, 1)
+    wait_for_log(stand.agent, 'path "auth/token/renew-self"')
+    assert versions(stand)["tls"] == before["tls"]
+
+
+@side_by_side
+def test_a_token_that_may_not_look_itself_up(stand):
+    """Rule 7: said once; a 403 does not condemn it, a failed renewal leads to one login."""
+    stand.provision(**CALM, token_ttl="6s", token_max_ttl="1h")
+    set_policy(stand, without="auth/token/lookup-self")
+    stand.start_agent(grace="1s")
+    wait_for_log(stand.agent, 'path "auth/token/lookup-self"')
+    user, made = user_of(stand), Made(stand)
+    wait_until("a renewal", lambda: made.asked("auth/token/renew-self"), 10, 0.1)
+    assert (made.logins(), made.leases()) == (0, 0)
+    stand.vault.write("auth/token/revoke-accessor", {"accessor": accessor(stand)})
+    wait_until("another user", lambda: stand.agent.health() == 200 and user_of(stand) != user, 15, 0.1)
+    wait_until("a user that lives", lambda: user_of(stand) in stand.users(), 10)
+    assert (made.logins(), made.leases()) == (1, 1)
+
+
+@side_by_side
+def test_a_swapped_wrapping_token_is_not_unwrapped_and_what_is_kept_stays_good(stand):
+    """It was made for something else: said, dropped, no login counted as refused; the kept secret-id still logs in."""
+    stand.provision(**CALM).start_agent()
+    old, made = accessor(stand), Made(stand)
+    other = stand.vault.call("GET", stand.names.kv1_path, headers={"X-Vault-Wrap-TTL": "60s"})["wrap_info"]["token"]
+    put_file(stand.agent, "secret-id", other)
+    wait_for_log(stand.agent, "may have been swapped; not unwrapped")
+    assert stand.vault.with_token(other).raw("POST", "sys/wrapping/unwrap")[0] == 200
+    assert stand.agent.status()["token"]["login_refusals"] == 0
+    stand.vault.write("auth/token/revoke-accessor", {"accessor": old})
+    stand.agent.ask("POST", "/agent/v1/rotate/db")
+    wait_until("another token", lambda: accessor(stand) != old, 10, 0.05)
+    stand.agent.wait_ready()
+    wait_until("a database user that lives", lambda: user_of(stand) in stand.users(), 10)
+    assert (made.logins(), made.leases()) == (1, 1)
+
+
 @side_by_side
 def test_a_token_that_may_not_revoke_leases_leaves_them_to_their_end(stand):
     """Rule 16: said once; replacing goes on."""
     stand.provision(default_ttl="6s", max_ttl="6s", quota=False)
-    policy = provision.policy_text(stand.names).replace('path "sys/leases/revoke"', 'path "sys/leases/nothing"')
-    stand.vault.call("PUT", f"sys/policies/acl/{stand.names.policy}", {"policy": policy})
+    set_policy(stand, without="sys/leases/revoke")
     stand.start_agent(grace="1s")
     first = stand.secret("db")
     second = wait_for_other_version(stand, first["version"])
