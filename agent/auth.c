@@ -116,6 +116,7 @@ void auth_install(struct auth *a, struct token *t)
         else
                 token_unref(a->token);
         a->token = t;
+        a->renewal_forbidden = false;
         auth_set_error(a, NULL);
         tell_expiry(a, now);
         if (auth_save(a) < 0)
@@ -135,6 +136,17 @@ static void token_died(struct auth *a)
         auth_step(a);
 }
 
+/* Rule 7: nobody can say whether such a token lives: one login in 15 min finds out. Its end makes one due by itself. */
+static void log_in_for_hidden(struct auth *a, struct instant now)
+{
+        if (a->hidden_login_usec != 0 && now.boot_usec < a->hidden_login_usec + HIDDEN_LOGIN_USEC)
+                return;
+        if (now.boot_usec < a->login_usec || a->phase != AUTH_IDLE)
+                return;
+        a->hidden_login_usec = now.boot_usec;
+        auth_log_in(a);
+}
+
 static void on_renewed(const struct vault_reply *reply, void *arg)
 {
         struct auth *a = arg;
@@ -144,6 +156,7 @@ static void on_renewed(const struct vault_reply *reply, void *arg)
         a->token_call = NULL;
         if (reply->outcome == VAULT_OK) {
                 token_renewed(a->token, now, reply->auth.ttl_usec, reply->auth.renewable);
+                a->renewal_forbidden = false;
                 auth_set_error(a, NULL);
                 tell_expiry(a, now);
                 auth_save(a);
@@ -153,11 +166,10 @@ static void on_renewed(const struct vault_reply *reply, void *arg)
                 auth_set_error(a, "renewing the token failed: %s", reply->error);
                 log_warn("renewing the Vault token failed: %s (%ld); next try in %.1f s", reply->error, reply->status,
                          (double)(next - now.boot_usec) / 1e6);
-                if (reply->outcome == VAULT_FORBIDDEN && a->token->refused_lookup)
-                        a->login_usec = usec_max(a->login_usec, usec_add(a->last_login_usec, HIDDEN_LOGIN_USEC));
-                if (reply->outcome == VAULT_FORBIDDEN && a->token->refused_lookup && now.boot_usec >= a->login_usec)
-                        auth_log_in(a);
-                else if (reply->outcome == VAULT_FORBIDDEN)
+                a->renewal_forbidden = reply->outcome == VAULT_FORBIDDEN;
+                if (a->renewal_forbidden && a->token->refused_lookup)
+                        log_in_for_hidden(a, now);
+                else if (a->renewal_forbidden)
                         auth_doubt(a, a->token);
         }
         auth_step(a);
@@ -169,6 +181,17 @@ static void renew(struct auth *a)
 
         vault_request_simple(&request, VAULT_TOKEN_RENEW);
         a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, 0, on_renewed, a);
+}
+
+/* It lives, and a policy forbids to renew it: its end cannot be moved, and another login comes in time (rule 6). */
+static void renew_no_more(struct auth *a)
+{
+        log_warn(
+                "the policy of the token forbids auth/token/renew-self: it is replaced by a login before it ends; add: "
+                "path \"auth/token/renew-self\" { capabilities = [\"update\"] }");
+        a->renewal_forbidden = false;
+        a->token->renewable = false;
+        a->token->renew_usec = USEC_NEVER;
 }
 
 /* The verdict on the current token: after an adoption, or after a 403. */
@@ -185,6 +208,8 @@ static void on_judged(const struct vault_reply *reply, void *arg)
                 token_granted(a->token, auth_now(), reply->token.ttl_usec, reply->token.renewable,
                               reply->token.is_batch);
                 tell_expiry(a, auth_now());
+                if (a->renewal_forbidden)
+                        renew_no_more(a);
         }
         auth_step(a);
 }

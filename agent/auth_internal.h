@@ -41,12 +41,13 @@ struct auth {
         struct file_watch *files; /* the credential files */
         bool unwrap_only;         /* no login is due: the unwrapped secret-id is only kept */
         struct auth_credentials credentials;
-        uint64_t login_usec; /* not before (CLOCK_BOOTTIME) */
-        uint64_t last_login_usec;
-        unsigned refusals;      /* of these credentials, in a row (rule 8) */
-        struct backoff backoff; /* no answer to a login */
-        uint64_t doubted_usec;  /* the last look-up for a 403 */
-        char *error, *said;     /* said: the last failure that was logged */
+        uint64_t login_usec;        /* not before (CLOCK_BOOTTIME) */
+        uint64_t hidden_login_usec; /* the last login because a token that may not be looked up could not be renewed */
+        unsigned refusals;          /* of these credentials, in a row (rule 8) */
+        struct backoff backoff;     /* no answer to a login */
+        uint64_t doubted_usec;      /* the last look-up for a 403 */
+        bool renewal_forbidden;     /* the last renewal was answered 403 */
+        char *error, *said;         /* said: the last failure that was logged */
         struct metric *logins, *expiry;
 };
 

@@ -101,7 +101,6 @@ static void on_looked_up(const struct vault_reply *reply, void *arg)
         a->phase = AUTH_IDLE;
         a->refusals = 0;
         a->login_usec = 0;
-        a->last_login_usec = clock_boottime_usec();
         a->said = mem_free(a->said);
         backoff_reset(&a->backoff);
         metric_inc(a->logins, 1, a->method->name, "ok");

@@ -82,8 +82,8 @@ int auth_save(struct auth *a)
                 json_array_append_new(tokens, pack_token(a->token));
         top = json_pack("{s:o, s:b, s:I, s:i, s:I, s:I, s:b}", "tokens", tokens, "has_current",
                         a->token && !a->token->dead, "last_generation", (json_int_t)a->last_generation, "refusals",
-                        (int)a->refusals, "login_usec", (json_int_t)a->login_usec, "last_login_usec",
-                        (json_int_t)a->last_login_usec, "from_file", a->credentials.from_file);
+                        (int)a->refusals, "login_usec", (json_int_t)a->login_usec, "hidden_login_usec",
+                        (json_int_t)a->hidden_login_usec, "from_file", a->credentials.from_file);
         set_secret(top, "kept", a->credentials.kept);
         set_secret(top, "wrapping", a->credentials.wrapping);
         set_secret(top, "seen", a->credentials.seen);
@@ -128,7 +128,7 @@ void auth_load(struct auth *a)
         if (json_u64(top, "refusals", &value))
                 a->refusals = (unsigned)usec_min(value, 1000);
         json_u64(top, "login_usec", &a->login_usec);
-        json_u64(top, "last_login_usec", &a->last_login_usec);
+        json_u64(top, "hidden_login_usec", &a->hidden_login_usec);
         a->credentials.kept = get_secret(top, "kept");
         a->credentials.wrapping = get_secret(top, "wrapping");
         a->credentials.seen = get_secret(top, "seen");
