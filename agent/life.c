@@ -247,20 +247,20 @@ struct life_action life_next(const struct life *l, struct instant now)
 }
 
 /**
- * life_next_text() - what a waiting life will do next, for people
+ * life_next_step() - what a waiting life will do next
  * @l: the life
  * @now: now
  */
-const char *life_next_text(const struct life *l, struct instant now)
+enum life_step life_next_step(const struct life *l, struct instant now)
 {
         struct instant then = now;
         struct life_action a = life_next(l, now);
 
         if (a.step != LIFE_WAIT || a.at_usec == USEC_NEVER)
-                return life_step_text(a.step);
+                return a.step;
         then.boot_usec = a.at_usec;
         then.wall_usec = usec_add(now.wall_usec, a.at_usec - usec_min(a.at_usec, now.boot_usec));
-        return life_step_text(life_next(l, then).step);
+        return life_next(l, then).step;
 }
 
 /**

@@ -101,7 +101,7 @@ void life_done(struct life *l);
 struct life_action life_next(const struct life *l, struct instant now);
 
 /* For status: what a waiting life will do next, and how long a wish has to wait (0: it is done at once). */
-const char *life_next_text(const struct life *l, struct instant now);
+enum life_step life_next_step(const struct life *l, struct instant now);
 uint64_t life_wish_wait_usec(const struct life *l, struct instant now);
 
 /* The renewer begins what life_next() said. MINT draws on the bucket. */

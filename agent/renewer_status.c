@@ -87,15 +87,21 @@ static json_t *holders_of(const struct keeper *k)
         return all;
 }
 
+/* A static secret is read, not minted. */
+static const char *step_text(const struct keeper *k, enum life_step step)
+{
+        return step == LIFE_MINT && k->life.kind == KIND_STATIC ? "read" : life_step_text(step);
+}
+
 static const char *next_text(const struct keeper *k, const struct life_action *a)
 {
         if (k->life.in_flight != LIFE_WAIT)
-                return life_step_text(k->life.in_flight);
+                return step_text(k, k->life.in_flight);
         if (k->life.away)
                 return "wait for Vault";
         if (a->budget)
                 return "wait for the mint budget";
-        return a->step == LIFE_WAIT ? life_next_text(&k->life, renewer_now()) : life_step_text(a->step);
+        return step_text(k, a->step == LIFE_WAIT ? life_next_step(&k->life, renewer_now()) : a->step);
 }
 
 static json_t *describe(const struct keeper *k)
