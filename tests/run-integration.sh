@@ -3,6 +3,14 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+# Tests named on the command line are run alone.
+where=tests/integration
+for word in "$@"; do
+        case $word in
+        tests/integration/*) where= ;;
+        esac
+done
+
 out=build/test-logs/pytest.out
 mkdir -p build/test-logs
 if ! ls tests/integration/test_*.py >/dev/null 2>&1; then
@@ -12,7 +20,7 @@ fi
 {
         # The process that starts MariaDB and OpenBao is /usr/bin/python3: Debian's pytest belongs to it.
         PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider --durations=10 -ra -q \
-                tests/integration "$@" 2>&1
+                ${where:+"$where"} "$@" 2>&1
         echo $? >"$out.rc"
 } | tee "$out"
 rc=$(cat "$out.rc")

@@ -57,7 +57,8 @@ class Browser:
         return [e[ELEMENT] for e in self._do("POST", "/elements", {"using": "css selector", "value": css})]
 
     def text(self, css):
-        return [self._do("GET", f"/element/{e}/text") for e in self.find(css)]
+        """What a reader sees of each element; in one step, since the page may be replaced between two."""
+        return self.script(f"return Array.from(document.querySelectorAll({json.dumps(css)}), e => e.innerText)")
 
     def type(self, css, text):
         self._do("POST", f"/element/{self.find(css)[0]}/value", {"text": text})
