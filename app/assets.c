@@ -1,7 +1,4 @@
 /* app/assets.c: the files that are built into notesd, and a hash of each for its ETag. */
-#include <stdint.h>
-#include <stdio.h>
-
 #include "app/assets.h"
 
 /* Paths are those of the top folder, from where make compiles. The sizes are known to the linker alone. */
@@ -17,20 +14,16 @@
 
 EMBED(openapi, "app/openapi.json");
 EMBED(style, "app/style.css");
+EMBED(script, "app/app.js");
 EMBED(icon, "app/favicon.svg");
 
-/* FNV-1a, 64 bits: tells versions of our own files apart; nobody gains by a collision. */
 static void fill(struct asset *a, const char *start, const char *end)
 {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
         if (a->bytes)
                 return;
         a->bytes = start;
         a->len = (size_t)(end - start);
-        for (size_t i = 0; i < a->len; i++)
-                hash = (hash ^ (unsigned char)start[i]) * UINT64_C(0x100000001b3);
-        snprintf(a->etag, sizeof(a->etag), "\"%016llx\"", (unsigned long long)hash);
+        etag_of(a->bytes, a->len, a->etag);
 }
 
 /**
@@ -52,6 +45,17 @@ const struct asset *asset_style(void)
         static struct asset a;
 
         fill(&a, asset_style_start, asset_style_end);
+        return &a;
+}
+
+/**
+ * asset_script() - what keeps the page fresh
+ */
+const struct asset *asset_script(void)
+{
+        static struct asset a;
+
+        fill(&a, asset_script_start, asset_script_end);
         return &a;
 }
 

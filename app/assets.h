@@ -4,14 +4,17 @@
 
 #include <stddef.h>
 
+#include "app/etag.h"
+
 struct asset {
         const char *bytes; /* for ever */
         size_t len;
-        char etag[20]; /* with its quotes */
+        char etag[ETAG_LEN + 1];
 };
 
 const struct asset *asset_openapi(void);
 const struct asset *asset_style(void);
+const struct asset *asset_script(void);
 const struct asset *asset_icon(void);
 
 #endif

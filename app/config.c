@@ -19,9 +19,13 @@ const char app_config_usage[] =
         "  --db-secret NAME        secret with the database's username and password (default db)\n"
         "  --db-info-secret NAME   secret with the database's place (default dbinfo)\n"
         "  --tls-secret NAME       secret with the certificate of https listeners (default tls)\n"
+        "  --client-ca-secret NAME secret with the CA of clients: https listeners then ask for a certificate\n"
         "  --consumer ID           the name this process gives itself at the agent (default HOST-PID)\n"
         "  --max-connections N     HTTP connections at once (default 4096)\n"
         "  --db-wait DURATION      how long a request waits for the database (default 5s)\n"
+        "  --db-latency DIST       for learning: wait before each query, as in fixed:20ms, uniform:5ms-50ms,\n"
+        "                          normal:20ms,5ms; with ,p=0.01:500ms after it for outliers (default off)\n"
+        "  --access-log on|off     one line a request (default on)\n"
         "  --log-level LEVEL       error, warn, info, debug or trace (default info)\n"
         "  --log-format FORMAT     standard or json (default standard)\n"
         "  --help, --version\n"
@@ -119,6 +123,11 @@ static int set_tls_secret(struct app_config *c, const char *value)
         return set_secret_name(&c->tls_secret, value);
 }
 
+static int set_client_ca_secret(struct app_config *c, const char *value)
+{
+        return set_secret_name(&c->client_ca_secret, value);
+}
+
 static int set_consumer(struct app_config *c, const char *value)
 {
         return set_name(&c->consumer, value);
@@ -160,15 +169,36 @@ static int set_db_wait(struct app_config *c, const char *value)
         return 0;
 }
 
+static int set_db_latency(struct app_config *c, const char *value)
+{
+        int r = latency_parse(value, &c->db_latency);
+
+        if (r < 0)
+                return r;
+        set_text(&c->db_latency_text, value);
+        return 0;
+}
+
+static int set_access_log(struct app_config *c, const char *value)
+{
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+                return -EINVAL;
+        c->access_log = strcmp(value, "on") == 0;
+        return 0;
+}
+
 static const struct setting settings[] = {
         {"listen", "NOTESD_LISTEN", add_listens, "http://ADDRESS:PORT or https://ADDRESS:PORT"},
         {"agent", "NOTESD_AGENT", set_agent, "the path of the agent's socket"},
         {"db-secret", "NOTESD_DB_SECRET", set_db_secret, "a secret's name"},
         {"db-info-secret", "NOTESD_DB_INFO_SECRET", set_db_info_secret, "a secret's name"},
         {"tls-secret", "NOTESD_TLS_SECRET", set_tls_secret, "a secret's name"},
+        {"client-ca-secret", "NOTESD_CLIENT_CA_SECRET", set_client_ca_secret, "a secret's name"},
         {"consumer", "NOTESD_CONSUMER", set_consumer, "1 to 64 of A-Z a-z 0-9 _ . -"},
         {"max-connections", "NOTESD_MAX_CONNECTIONS", set_conns_max, "a number from 1 to 1000000"},
         {"db-wait", "NOTESD_DB_WAIT", set_db_wait, "a duration up to 25s, as in 5s or 250ms"},
+        {"db-latency", "NOTESD_DB_LATENCY", set_db_latency, LATENCY_EXPECTS},
+        {"access-log", "NOTESD_ACCESS_LOG", set_access_log, "on or off"},
         {"log-level", "NOTESD_LOG_LEVEL", set_log_level, "error, warn, info, debug or trace"},
         {"log-format", "NOTESD_LOG_FORMAT", set_log_format, "standard or json"},
 };
@@ -243,13 +273,29 @@ static char *default_consumer(void)
         return mem_printf("%s-%ld", host, (long)getpid());
 }
 
+/* Return: true where no two of the names are the same; NULL is none. */
+static bool are_different(const char *const *names, size_t len)
+{
+        for (size_t i = 0; i < len; i++)
+                for (size_t j = i + 1; j < len; j++)
+                        if (names[i] && names[j] && strcmp(names[i], names[j]) == 0)
+                                return false;
+        return true;
+}
+
 static int check_together(struct app_config *c, char **ret_error)
 {
         bool has_tls = app_config_has_tls(c);
+        const char *const names[] = {c->db_secret, c->db_info_secret, has_tls ? c->tls_secret : NULL,
+                                     c->client_ca_secret};
 
-        if (strcmp(c->db_secret, c->db_info_secret) == 0 ||
-            (has_tls && (strcmp(c->tls_secret, c->db_secret) == 0 || strcmp(c->tls_secret, c->db_info_secret) == 0))) {
-                *ret_error = mem_strdup("--db-secret, --db-info-secret and --tls-secret must name different secrets");
+        if (c->client_ca_secret && !has_tls) {
+                *ret_error = mem_strdup("--client-ca-secret needs an https listener (--listen https://...)");
+                return -EINVAL;
+        }
+        if (!are_different(names, array_len(names))) {
+                *ret_error = mem_strdup("--db-secret, --db-info-secret, --tls-secret and --client-ca-secret must name "
+                                        "different secrets");
                 return -EINVAL;
         }
         return 0;
@@ -265,7 +311,8 @@ static int check_together(struct app_config *c, char **ret_error)
  */
 int app_config_read(int argc, char **argv, struct app_config *ret_config, char **ret_error)
 {
-        struct app_config c = {.log_level = LOG_LEVEL_INFO, .conns_max = 4096, .db_wait_usec = 5 * USEC_PER_SEC};
+        struct app_config c = {
+                .log_level = LOG_LEVEL_INFO, .conns_max = 4096, .db_wait_usec = 5 * USEC_PER_SEC, .access_log = true};
         bool seen[array_len(settings)] = {false};
         int r;
 
@@ -302,7 +349,9 @@ void app_config_done(struct app_config *c)
         mem_free(c->db_secret);
         mem_free(c->db_info_secret);
         mem_free(c->tls_secret);
+        mem_free(c->client_ca_secret);
         mem_free(c->consumer);
+        mem_free(c->db_latency_text);
         *c = (struct app_config){0};
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/latency.h"
 #include "common/log.h"
 
 struct app_listen {
@@ -18,10 +19,13 @@ struct app_config {
         size_t listens_len;
         char *agent; /* path of the agent's socket */
         char *db_secret, *db_info_secret, *tls_secret, *consumer;
+        char *client_ca_secret; /* NULL: clients need no certificate */
         enum log_level log_level;
-        bool log_json;
+        bool log_json, access_log;
         unsigned conns_max;
         uint64_t db_wait_usec;
+        struct latency db_latency;
+        char *db_latency_text; /* as it was given; NULL: off */
 };
 
 enum { APP_CONFIG_HELP = 1, APP_CONFIG_VERSION = 2 };

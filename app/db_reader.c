@@ -3,6 +3,7 @@
 
 #include "app/db_conn.h"
 #include "app/db_worker.h"
+#include "app/latency.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
@@ -37,6 +38,7 @@ static struct db_job *take_group(struct db_job **jobs)
 
 static int ask(struct db_conn *conn, const struct db_job *job, struct db_rows **ret_rows)
 {
+        latency_inject();
         /* One more than is shown tells whether there is a next page. */
         return job->kind == DB_JOB_GET ? db_conn_get(conn, job->id, ret_rows)
                                        : db_conn_list(conn, job->limit + 1, job->before, ret_rows);

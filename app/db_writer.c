@@ -5,6 +5,7 @@
 
 #include "app/db_conn.h"
 #include "app/db_worker.h"
+#include "app/latency.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
@@ -110,6 +111,7 @@ static int insert(struct db_conn *conn, struct batch *b, const size_t *index, si
 
                 rows[i] = (struct db_insert){.text = job->text, .text_len = job->text_len, .key = &job->key};
         }
+        latency_inject();
         r = db_conn_insert(conn, rows, n);
         for (size_t i = 0; i < n; i++) {
                 if (r == DB_DEAD)

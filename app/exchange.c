@@ -3,6 +3,7 @@
 
 #include "app/exchange.h"
 #include "app/notes.h"
+#include "app/tls.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/http_server.h"
@@ -29,13 +30,28 @@ static void discard(struct exchange *x)
         mem_free(x);
 }
 
+/*
+ * The access log: the route and never the path or the query, which may hold what a user wrote. Words with their names, so that it
+ * is read by eye, by grep and by what collects logs; whether it is text or JSON and how the journal sees it is the log's matter.
+ */
+static void log_request(const struct exchange *x, const char *status, size_t len)
+{
+        enum log_level level = x->services->access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+
+        if (!log_enabled(level))
+                return;
+        log_msg(level, "request method=%s route=%s status=%s bytes=%zu usec=%llu scheme=%s",
+                http_method_text(x->method), http_route_text(x->route), status, len,
+                (unsigned long long)(clock_monotonic_usec() - http_request_start_usec(x->req)),
+                exchange_is_tls(x) ? "https" : "http");
+}
+
 static void on_gone(struct http_request *req, void *arg)
 {
         struct exchange *x = arg;
 
         (void)req;
-        log_debug("%s %s: the client went away before the answer", http_method_text(x->method),
-                  http_route_text(x->route));
+        log_request(x, "gone", 0);
         discard(x);
 }
 
@@ -150,22 +166,31 @@ static void common_headers(struct exchange *x)
                 http_reply_header(x->req, "Strict-Transport-Security", "max-age=31536000");
 }
 
+/* A connection that was accepted under a certificate that is replaced ends some time after, between two requests. */
+static void end_old_connection(struct exchange *x)
+{
+        struct http_conn *conn = http_request_conn(x->req);
+
+        if (http_conn_is_tls(conn) && tls_is_over(x->services->tls, (uintptr_t)http_conn_data(conn),
+                                                  (unsigned)((uintptr_t)conn / sizeof(void *) / 4)))
+                http_reply_close(x->req);
+}
+
 /**
  * exchange_reply() - the answer
  * @type: NULL where there is no body
  * @body: copied
  *
- * x is gone afterwards. The log line names the route, never the path or the query: they may hold what a user wrote.
+ * x is gone afterwards.
  */
 void exchange_reply(struct exchange *x, int status, const char *type, const void *body, size_t len)
 {
-        uint64_t start_usec = http_request_start_usec(x->req), took_usec = clock_monotonic_usec() - start_usec;
+        uint64_t took_usec = clock_monotonic_usec() - http_request_start_usec(x->req);
 
         common_headers(x);
+        end_old_connection(x);
         http_stats_count(x->services->stats, x->route, x->method, status, took_usec);
-        if (log_enabled(LOG_LEVEL_DEBUG))
-                log_debug("%s %s %d %zu bytes %llu us", http_method_text(x->method), http_route_text(x->route), status,
-                          len, (unsigned long long)took_usec);
+        log_request(x, http_stats_code(status), len);
         http_reply(x->req, status, type, body, len);
         discard(x);
 }
@@ -178,12 +203,14 @@ static bool is_same_etag(const struct exchange *x, const char *etag)
 }
 
 /**
- * exchange_reply_cached() - something that stays the same for this build
- * @etag: with its quotes; If-None-Match is honoured (RFC 9110, 13.1.2)
+ * exchange_reply_cached() - something that a client may keep and ask about again
+ * @caching: of Cache-Control
+ * @etag:    with its quotes; If-None-Match is honoured (RFC 9110, 13.1.2)
  */
-void exchange_reply_cached(struct exchange *x, const char *type, const char *body, size_t len, const char *etag)
+void exchange_reply_cached(struct exchange *x, const char *caching, const char *type, const char *body, size_t len,
+                           const char *etag)
 {
-        exchange_header(x, "Cache-Control", "no-cache");
+        exchange_header(x, "Cache-Control", caching);
         exchange_header(x, "ETag", etag);
         if (is_same_etag(x, etag))
                 exchange_reply(x, 304, NULL, NULL, 0);

@@ -17,6 +17,7 @@ struct metrics;
 struct notes;
 struct notes_call;
 struct rotation;
+struct tls;
 
 struct services { /* what the routes work with; all borrowed */
         struct loop *loop;
@@ -25,6 +26,9 @@ struct services { /* what the routes work with; all borrowed */
         struct metrics *metrics;
         struct csrf *csrf;
         struct http_stats *stats;
+        struct tls *tls;
+        bool access_log;        /* one line a request at level info; else at level debug */
+        const char *db_latency; /* --db-latency as it was given; NULL: off */
 };
 
 struct exchange *exchange_new(const struct services *services, struct http_request *req, enum http_route route,
@@ -43,8 +47,9 @@ void *exchange_data(const struct exchange *x);
 /* The answer; x is gone afterwards. */
 void exchange_header(struct exchange *x, const char *name, const char *value); /* before it */
 void exchange_reply(struct exchange *x, int status, const char *type, const void *body, size_t len);
-void exchange_reply_cached(struct exchange *x, const char *type, const char *body, size_t len,
-                           const char *etag);                     /* 200 or 304 */
+/* 200, or 304 where the client has it already; caching: of Cache-Control, e.g. "no-cache". */
+void exchange_reply_cached(struct exchange *x, const char *caching, const char *type, const char *body, size_t len,
+                           const char *etag);
 void exchange_not_allowed(struct exchange *x, const char *allow); /* OPTIONS: 204, others 405; both with Allow */
 void exchange_problem(struct exchange *x, int status, const char *type, const char *detail);
 void exchange_problem_with(struct exchange *x, int status, const char *type, const char *detail, const char *member,

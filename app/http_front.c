@@ -6,6 +6,8 @@
 #include "app/http_health.h"
 #include "app/http_notes.h"
 #include "app/http_page.h"
+#include "app/tls.h"
+#include "common/log.h"
 #include "common/http_server.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -30,7 +32,9 @@ static const struct route routes[] = {
         {"/metrics", ROUTE_METRICS, http_health_metrics, NULL},
         {"/openapi.json", ROUTE_OPENAPI, http_health_openapi, NULL},
         {"/version", ROUTE_VERSION, http_health_version, NULL},
+        {"/credentials", ROUTE_CREDENTIALS, http_page_credentials, NULL},
         {"/style.css", ROUTE_STYLE, http_page_style, NULL},
+        {"/app.js", ROUTE_SCRIPT, http_page_script, NULL},
         {"/favicon.svg", ROUTE_ICON, http_page_icon, NULL},
 };
 
@@ -77,11 +81,23 @@ static void on_request(struct http_request *req, void *arg)
                 exchange_not_allowed(x, allowed(route));
 }
 
+/* What tls_is_over() asks for later. The number is small enough for a pointer, and never owned. */
+static int on_accept(struct http_conn *conn, void *arg)
+{
+        struct front *f = arg;
+
+        if (http_conn_is_tls(conn))
+                http_conn_set_data(conn, (void *)(uintptr_t)tls_generation(f->services.tls)); /* NOLINT */
+        return 0;
+}
+
 static char *refusal(int status, const char *detail, const char **ret_type, void *arg)
 {
         struct front *f = arg;
 
         http_stats_count(f->services.stats, ROUTE_REFUSED, HTTP_OTHER, status, 0);
+        log_msg(f->services.access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                "request method=other route=refused status=%s: %s", http_stats_code(status), detail ? detail : "");
         *ret_type = PROBLEM_TYPE;
         return problem_text(status, NULL, detail ? detail : "", NULL, NULL);
 }
@@ -102,7 +118,8 @@ static void collect(void *arg)
  */
 struct front *front_new(const struct services *services, unsigned conns_max)
 {
-        static const struct http_handler handler = {.on_request = on_request, .refusal = refusal};
+        static const struct http_handler handler = {
+                .on_accept = on_accept, .on_request = on_request, .refusal = refusal};
         const struct http_limits limits = {
                 .target_max = 8 << 10,
                 .head_max = 16 << 10,

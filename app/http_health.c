@@ -35,7 +35,16 @@ void http_health_live(struct exchange *x)
  */
 void http_health_version(struct exchange *x)
 {
-        reply_text(x, "{\"name\":\"notesd\",\"version\":\"" LEASEKEEPER_VERSION "\"}\n");
+        const char *latency = exchange_services(x)->db_latency;
+        struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+        buf_str(&out, "{\"name\":\"notesd\",\"version\":\"" LEASEKEEPER_VERSION "\",\"db_latency\":");
+        if (latency)
+                buf_json_str(&out, latency, strlen(latency));
+        else
+                buf_str(&out, "null");
+        buf_str(&out, "}\n");
+        exchange_reply(x, 200, JSON_TYPE, out.data, out.len);
 }
 
 /**
@@ -45,7 +54,7 @@ void http_health_openapi(struct exchange *x)
 {
         const struct asset *a = asset_openapi();
 
-        exchange_reply_cached(x, JSON_TYPE, a->bytes, a->len, a->etag);
+        exchange_reply_cached(x, "no-cache", JSON_TYPE, a->bytes, a->len, a->etag);
 }
 
 /**
@@ -111,11 +120,22 @@ static void add_reason(struct buf *out, bool *first, const char *about, const ch
         add_json(out, text);
 }
 
+/* What is in use goes on without the agent until it ends; when that is stands beside each secret. */
+static void add_agent_reason(struct buf *out, bool *first, const struct rotation_status *s)
+{
+        char since[CLOCK_TEXT_LEN];
+        cleanup_free char *why =
+                mem_printf("not connected since %s: %s", clock_rfc3339(s->agent_since_usec, since), s->agent_problem);
+
+        add_reason(out, first, "agent", why);
+}
+
 /* database: NULL where it answers, else why not. A refused newer version is a reason, but what works keeps us ready. */
 static void reply_ready(struct exchange *x, const char *database)
 {
         struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
         struct rotation_status s;
+        char since[CLOCK_TEXT_LEN];
         bool first = true, ready;
 
         rotation_status(exchange_services(x)->rotation, &s);
@@ -125,11 +145,12 @@ static void reply_ready(struct exchange *x, const char *database)
                 if (s.secrets[i].problem[0])
                         add_reason(&out, &first, s.secrets[i].name, s.secrets[i].problem);
         if (!s.agent_connected)
-                add_reason(&out, &first, "agent", s.agent_problem);
+                add_agent_reason(&out, &first, &s);
         if (database)
                 add_reason(&out, &first, "database", database);
-        buf_printf(&out, "],\"database\":\"%s\",\"agent\":\"%s\",\"secrets\":[", database ? "unavailable" : "ok",
-                   s.agent_connected ? "connected" : "not connected");
+        buf_printf(&out, "],\"database\":\"%s\",\"agent\":\"%s\",\"agent_since\":\"%s\",\"secrets\":[",
+                   database ? "unavailable" : "ok", s.agent_connected ? "connected" : "not connected",
+                   clock_rfc3339(s.agent_since_usec, since));
         for (size_t i = 0; i < s.secrets_len; i++) {
                 if (i > 0)
                         buf_char(&out, ',');

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "app/etag.h"
 #include "app/exchange.h"
 #include "app/http_notes.h"
 #include "app/note_json.h"
@@ -85,7 +86,7 @@ void http_notes_refuse(struct exchange *x, const struct notes_result *r)
 static void on_list(const struct notes_result *r, void *arg)
 {
         struct exchange *x = arg;
-        const char *body;
+        const char *body, *etag;
         size_t len;
 
         exchange_wait(x, NULL);
@@ -93,8 +94,9 @@ static void on_list(const struct notes_result *r, void *arg)
                 http_notes_refuse(x, r);
                 return;
         }
-        body = note_json_list(r, &len);
-        exchange_reply(x, 200, JSON_TYPE, body, len);
+        /* Who polls is told "unchanged" in a few bytes; yet nobody shows a list without having asked. */
+        body = note_json_list(r, &len, &etag);
+        exchange_reply_cached(x, "private, no-cache", JSON_TYPE, body, len, etag);
 }
 
 /**
@@ -113,24 +115,26 @@ void http_notes_list(struct exchange *x)
 
 /* --- get --- */
 
-static void reply_note(struct exchange *x, int status, const struct notes_result *r)
+static void add_note(struct buf *body, const struct notes_result *r)
 {
-        struct buf body __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-        note_json(&body, &r->items[0]);
-        buf_char(&body, '\n');
-        exchange_reply(x, status, JSON_TYPE, body.data, body.len);
+        note_json(body, &r->items[0]);
+        buf_char(body, '\n');
 }
 
 static void on_get(const struct notes_result *r, void *arg)
 {
+        struct buf body __attribute__((cleanup(buf_done))) = BUF_INIT;
         struct exchange *x = arg;
+        char etag[ETAG_LEN + 1];
 
         exchange_wait(x, NULL);
-        if (r->outcome == NOTES_OK && r->len == 1)
-                reply_note(x, 200, r);
-        else
+        if (r->outcome != NOTES_OK || r->len != 1) {
                 http_notes_refuse(x, r);
+                return;
+        }
+        add_note(&body, r);
+        etag_of(body.data, body.len, etag);
+        exchange_reply_cached(x, "private, no-cache", JSON_TYPE, body.data, body.len, etag);
 }
 
 /**
@@ -155,6 +159,7 @@ static void on_add(const struct notes_result *r, void *arg)
 {
         struct exchange *x = arg;
         bool is_there = (r->outcome == NOTES_CREATED || r->outcome == NOTES_OK) && r->len == 1;
+        struct buf body __attribute__((cleanup(buf_done))) = BUF_INIT;
         char location[64];
 
         exchange_wait(x, NULL);
@@ -164,7 +169,8 @@ static void on_add(const struct notes_result *r, void *arg)
         }
         snprintf(location, sizeof(location), "/api/v1/notes/%llu", (unsigned long long)r->items[0].id);
         exchange_header(x, "Location", location);
-        reply_note(x, r->outcome == NOTES_CREATED ? 201 : 200, r);
+        add_note(&body, r);
+        exchange_reply(x, r->outcome == NOTES_CREATED ? 201 : 200, JSON_TYPE, body.data, body.len);
 }
 
 /* application/json, alone or with charset=utf-8 (RFC 8259, 11 knows no parameter, but clients send that one). */

@@ -13,6 +13,7 @@
 #include "app/query.h"
 #include "app/rotation.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/http_server.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -80,6 +81,7 @@ static void send_page(struct exchange *x, const struct notes_result *r, const ch
                 .next = r ? r->next : 0,
                 .notice = notice,
                 .rotation = &rotation,
+                .now_usec = clock_realtime_usec(),
         };
 
         csrf_random_id(fresh_key);
@@ -92,8 +94,8 @@ static void send_page(struct exchange *x, const struct notes_result *r, const ch
                 exchange_header(x, "Set-Cookie", cookie);
         }
         exchange_header(x, "Content-Security-Policy",
-                        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-                        "frame-ancestors 'none'");
+                        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+                        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
         if (p->status == 503 || p->status == 429)
                 exchange_header(x, "Retry-After", "1");
         exchange_reply(x, p->status, "text/html; charset=utf-8", out.data, out.len);
@@ -336,13 +338,38 @@ void http_page_post(struct exchange *x)
 /* --- what belongs to the page --- */
 
 /**
+ * http_page_credentials() - GET /credentials: the panel's table, as it stands in the page
+ *
+ * The page's script asks for it every few seconds: it must cost the database nothing.
+ */
+void http_page_credentials(struct exchange *x)
+{
+        struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
+        struct rotation_status rotation;
+
+        rotation_status(exchange_services(x)->rotation, &rotation);
+        page_html_credentials(&out, &rotation, clock_realtime_usec());
+        exchange_reply(x, 200, "text/html; charset=utf-8", out.data, out.len);
+}
+
+/**
+ * http_page_script() - GET /app.js
+ */
+void http_page_script(struct exchange *x)
+{
+        const struct asset *a = asset_script();
+
+        exchange_reply_cached(x, "no-cache", "text/javascript; charset=utf-8", a->bytes, a->len, a->etag);
+}
+
+/**
  * http_page_style() - GET /style.css
  */
 void http_page_style(struct exchange *x)
 {
         const struct asset *a = asset_style();
 
-        exchange_reply_cached(x, "text/css; charset=utf-8", a->bytes, a->len, a->etag);
+        exchange_reply_cached(x, "no-cache", "text/css; charset=utf-8", a->bytes, a->len, a->etag);
 }
 
 /**
@@ -352,5 +379,5 @@ void http_page_icon(struct exchange *x)
 {
         const struct asset *a = asset_icon();
 
-        exchange_reply_cached(x, "image/svg+xml", a->bytes, a->len, a->etag);
+        exchange_reply_cached(x, "no-cache", "image/svg+xml", a->bytes, a->len, a->etag);
 }

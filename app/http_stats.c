@@ -16,7 +16,9 @@ static const char *const route_texts[ROUTE_COUNT] = {
         [ROUTE_METRICS] = "/metrics",
         [ROUTE_OPENAPI] = "/openapi.json",
         [ROUTE_VERSION] = "/version",
+        [ROUTE_CREDENTIALS] = "/credentials",
         [ROUTE_STYLE] = "/style.css",
+        [ROUTE_SCRIPT] = "/app.js",
         [ROUTE_ICON] = "/favicon.svg",
         [ROUTE_NONE] = "none",
         [ROUTE_REFUSED] = "refused",
@@ -105,6 +107,14 @@ static size_t code_index(int status)
                 if (codes[i].status == status)
                         return i;
         return array_len(codes) - 1;
+}
+
+/**
+ * http_stats_code() - a status as it stands in metrics and logs
+ */
+const char *http_stats_code(int status)
+{
+        return codes[code_index(status)].text;
 }
 
 /**

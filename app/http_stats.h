@@ -17,7 +17,9 @@ enum http_route {
         ROUTE_METRICS,
         ROUTE_OPENAPI,
         ROUTE_VERSION,
+        ROUTE_CREDENTIALS,
         ROUTE_STYLE,
+        ROUTE_SCRIPT,
         ROUTE_ICON,
         ROUTE_NONE,    /* 404 */
         ROUTE_REFUSED, /* the server itself refused: there was no whole request */
@@ -27,6 +29,7 @@ enum http_route {
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER, HTTP_METHOD_COUNT };
 
 const char *http_route_text(enum http_route route); /* the route's template: "/api/v1/notes/{id}" */
+const char *http_stats_code(int status); /* as text; "other" for what is never answered here */
 const char *http_method_text(enum http_method method);
 enum http_method http_method_of(const char *token);
 

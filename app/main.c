@@ -9,6 +9,7 @@
 #include "app/csrf.h"
 #include "app/exchange.h"
 #include "app/http_front.h"
+#include "app/latency.h"
 #include "app/notes.h"
 #include "app/rotation.h"
 #include "app/tls.h"
@@ -182,11 +183,28 @@ static void set_up(struct app *a)
         a->metrics = metrics_new();
         build_info(a->metrics);
         a->stats = http_stats_new(a->metrics);
+        latency_setup(&a->config.db_latency, a->metrics);
+        if (a->config.db_latency_text)
+                log_warn("--db-latency %s: each query waits for that on purpose; this is for learning, not for "
+                         "production",
+                         a->config.db_latency_text);
         a->tls = tls_new();
+        if (a->config.client_ca_secret)
+                tls_require_clients(a->tls);
         a->csrf = csrf_new();
         a->rotation = rotation_new(a->loop, &a->config, a->tls, a->metrics);
         a->notes = notes_new(a->loop, rotation_db(a->rotation), a->metrics, &notes_config);
-        services = (struct services){a->loop, a->notes, a->rotation, a->metrics, a->csrf, a->stats};
+        services = (struct services){
+                .loop = a->loop,
+                .notes = a->notes,
+                .rotation = a->rotation,
+                .metrics = a->metrics,
+                .csrf = a->csrf,
+                .stats = a->stats,
+                .tls = a->tls,
+                .access_log = a->config.access_log,
+                .db_latency = a->config.db_latency_text,
+        };
         a->front = front_new(&services, a->config.conns_max);
         http_server_set_tls_bye(front_server(a->front), tls_bye, NULL);
         a->on_hup = loop_signal_new(a->loop, SIGHUP, on_hup, a);

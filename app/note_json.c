@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "app/etag.h"
 #include "app/note_json.h"
 #include "app/notes.h"
 #include "common/buf.h"
@@ -28,6 +29,7 @@ static struct {
         uint64_t next;
         struct note items[NOTES_LIMIT_MAX]; /* text: unused; texts holds them one after the other */
         struct buf texts, json;
+        char etag[ETAG_LEN + 1];
 } last;
 
 static bool is_last(const struct notes_result *r)
@@ -72,9 +74,9 @@ static void remember(const struct notes_result *r)
  *
  * Most readers ask for the newest notes and get the same ones: comparing them is far cheaper than writing them again.
  *
- * Return: borrowed until the next call.
+ * Return: borrowed until the next call, as *ret_etag is.
  */
-const char *note_json_list(const struct notes_result *r, size_t *ret_len)
+const char *note_json_list(const struct notes_result *r, size_t *ret_len, const char **ret_etag)
 {
         if (!is_last(r)) {
                 buf_reset(&last.json);
@@ -88,8 +90,10 @@ const char *note_json_list(const struct notes_result *r, size_t *ret_len)
                         buf_printf(&last.json, "],\"next\":%llu}\n", (unsigned long long)r->next);
                 else
                         buf_str(&last.json, "],\"next\":null}\n");
+                etag_of(last.json.data, last.json.len, last.etag);
                 remember(r);
         }
+        *ret_etag = last.etag;
         *ret_len = last.json.len;
         return buf_text(&last.json);
 }

@@ -9,6 +9,7 @@ struct note;
 struct notes_result;
 
 void note_json(struct buf *out, const struct note *note);
-const char *note_json_list(const struct notes_result *r, size_t *ret_len); /* borrowed until the next call */
+/* Both borrowed until the next call; ret_etag: with its quotes. */
+const char *note_json_list(const struct notes_result *r, size_t *ret_len, const char **ret_etag);
 
 #endif

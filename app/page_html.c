@@ -1,4 +1,5 @@
 /* app/page_html.c: the page as HTML; it works without a script. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "app/notes.h"
@@ -13,12 +14,38 @@ static void html(struct buf *out, const char *text)
         buf_html(out, text, strlen(text));
 }
 
-static void add_time(struct buf *out, uint64_t usec)
+static const struct {
+        uint64_t sec;
+        const char *name;
+} units[] = {{365 * 86400, "year"}, {30 * 86400, "month"}, {86400, "day"},
+             {3600, "hour"},        {60, "minute"},        {1, "second"}};
+
+/* "2 minutes ago", "in 1 hour": the largest unit that fits, rounded down. app.js says it in the same words. */
+static void add_relative(struct buf *out, uint64_t usec, uint64_t now_usec)
+{
+        bool is_past = usec <= now_usec;
+        uint64_t sec = (is_past ? now_usec - usec : usec - now_usec) / USEC_PER_SEC, n;
+        size_t i = 0;
+
+        if (sec < 5) {
+                buf_str(out, "just now");
+                return;
+        }
+        while (sec < units[i].sec)
+                i++;
+        n = sec / units[i].sec;
+        buf_printf(out, "%s%llu %s%s%s", is_past ? "" : "in ", (unsigned long long)n, units[i].name, n == 1 ? "" : "s",
+                   is_past ? " ago" : "");
+}
+
+static void add_time(struct buf *out, uint64_t usec, uint64_t now_usec)
 {
         char text[CLOCK_TEXT_LEN];
 
         clock_rfc3339(usec, text);
-        buf_printf(out, "<time datetime=\"%s\">%s</time>", text, text);
+        buf_printf(out, "<time datetime=\"%s\">", text);
+        add_relative(out, usec, now_usec);
+        buf_printf(out, "</time> <span class=\"exact\">%.10s %.8s UTC</span>", text, text + 11);
 }
 
 static void add_form(struct buf *out, const struct page_view *v)
@@ -58,7 +85,7 @@ static void add_notes(struct buf *out, const struct page_view *v)
                         buf_printf(out, "<li id=\"note-%llu\"><p class=\"text\">", (unsigned long long)v->notes[i].id);
                         buf_html(out, v->notes[i].text, v->notes[i].text_len);
                         buf_str(out, "</p><p class=\"meta\">");
-                        add_time(out, v->notes[i].created_usec);
+                        add_time(out, v->notes[i].created_usec, v->now_usec);
                         buf_str(out, "</p></li>\n");
                 }
                 buf_str(out, "</ol>\n");
@@ -82,7 +109,7 @@ static void add_version(struct buf *out, uint64_t version)
                 buf_str(out, "none");
 }
 
-static void add_secret(struct buf *out, const struct rotation_secret *s)
+static void add_secret(struct buf *out, const struct rotation_secret *s, uint64_t now_usec)
 {
         buf_str(out, "<tr><th scope=\"row\">");
         html(out, s->name);
@@ -92,9 +119,9 @@ static void add_secret(struct buf *out, const struct rotation_secret *s)
         if (s->version == 0)
                 buf_str(out, "not known");
         else if (s->expires_usec == USEC_NEVER)
-                buf_str(out, "does not end");
+                buf_str(out, "when its content does");
         else
-                add_time(out, s->expires_usec);
+                add_time(out, s->expires_usec, now_usec);
         buf_str(out, "</td><td>");
         if (s->in_use && s->in_use == s->version) {
                 buf_printf(out, "<span class=\"good\">in use%s</span>", s->stale ? ", not renewed at the moment" : "");
@@ -108,21 +135,56 @@ static void add_secret(struct buf *out, const struct rotation_secret *s)
         buf_str(out, "</td></tr>\n");
 }
 
-static void add_credentials(struct buf *out, const struct rotation_status *r)
+static void add_certificate(struct buf *out, const struct rotation_status *r, uint64_t now_usec)
+{
+        buf_str(out, "<dt>Certificate</dt><dd>");
+        if (r->serial[0] == '\0') {
+                buf_str(out, "none</dd>\n");
+                return;
+        }
+        buf_str(out, "serial number <code id=\"serial\">");
+        html(out, r->serial);
+        buf_str(out, "</code>, ends ");
+        add_time(out, r->not_after_usec, now_usec);
+        buf_str(out, "</dd>\n");
+}
+
+/**
+ * page_html_credentials() - the panel's content: which version of what is in use, and until when
+ */
+void page_html_credentials(struct buf *out, const struct rotation_status *r, uint64_t now_usec)
+{
+        buf_str(out,
+                "<table>\n<caption>What this program was given, and which version of it works right now.</caption>\n"
+                "<thead><tr><th scope=\"col\">Secret</th><th scope=\"col\">Version in use</th>"
+                "<th scope=\"col\">Changes before</th><th scope=\"col\">State</th></tr></thead>\n<tbody>\n");
+        for (size_t i = 0; i < r->secrets_len; i++)
+                add_secret(out, &r->secrets[i], now_usec);
+        buf_str(out, "</tbody>\n</table>\n<dl>\n<dt>Database user</dt><dd><code id=\"db-user\">");
+        html(out, r->username[0] ? r->username : "none");
+        buf_str(out, "</code></dd>\n");
+        if (r->has_tls)
+                add_certificate(out, r, now_usec);
+        buf_str(out, "<dt>Agent</dt><dd>");
+        if (r->agent_connected) {
+                buf_str(out, "connected");
+        } else {
+                buf_str(out, "<span class=\"bad\">not connected: ");
+                html(out, r->agent_problem);
+                buf_str(out, "</span>, since ");
+                add_time(out, r->agent_since_usec, now_usec);
+        }
+        buf_str(out, "</dd>\n</dl>\n");
+}
+
+/* What can be scrolled can be reached by keyboard; app.js puts fresh content into #panel and its news beside it. */
+static void add_credentials(struct buf *out, const struct page_view *v)
 {
         buf_str(out,
                 "<section aria-labelledby=\"credentials\">\n<h2 id=\"credentials\">Credentials in use</h2>\n"
-                "<div class=\"scroll\" role=\"group\" aria-label=\"Table of credentials\" tabindex=\"0\">\n<table>\n"
-                "<caption>What this program was given, and which version of it works right now.</caption>\n"
-                "<thead><tr><th scope=\"col\">Secret</th><th scope=\"col\">Version in use</th>"
-                "<th scope=\"col\">Valid until</th><th scope=\"col\">State</th></tr></thead>\n<tbody>\n");
-        for (size_t i = 0; i < r->secrets_len; i++)
-                add_secret(out, &r->secrets[i]);
-        buf_str(out, "</tbody>\n</table>\n</div>\n<p>Database user: <code id=\"db-user\">");
-        html(out, r->username[0] ? r->username : "none");
-        buf_str(out, "</code></p>\n<p>Agent: ");
-        html(out, r->agent_connected ? "connected" : r->agent_problem);
-        buf_str(out, "</p>\n</section>\n");
+                "<div class=\"scroll\" id=\"panel\" role=\"group\" aria-labelledby=\"credentials\" tabindex=\"0\">\n");
+        page_html_credentials(out, v->rotation, v->now_usec);
+        buf_str(out, "</div>\n<p class=\"meta\" id=\"news\" role=\"status\"></p>\n</section>\n");
 }
 
 /**
@@ -137,6 +199,7 @@ void page_html(struct buf *out, const struct page_view *v)
         buf_str(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                      "<meta name=\"color-scheme\" content=\"light dark\">\n"
                      "<link rel=\"stylesheet\" href=\"/style.css\">\n"
+                     "<script src=\"/app.js\" defer></script>\n"
                      "<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n</head>\n<body>\n"
                      "<a class=\"skip\" href=\"#main\">Skip to the tasks</a>\n"
                      "<header>\n<h1>Tasks</h1>\n"
@@ -144,7 +207,7 @@ void page_html(struct buf *out, const struct page_view *v)
                      "<main id=\"main\">\n");
         add_form(out, v);
         add_notes(out, v);
-        add_credentials(out, v->rotation);
+        add_credentials(out, v);
         buf_str(out, "</main>\n<footer>\n<p>notesd " LEASEKEEPER_VERSION
                      ", <a href=\"/openapi.json\">its HTTP interface</a></p>\n</footer>\n</body>\n</html>\n");
 }

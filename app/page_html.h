@@ -19,8 +19,10 @@ struct page_view {               /* all borrowed */
         uint64_t before, next; /* paging; 0: the newest, no more */
         const char *notice;    /* why no notes can be shown; NULL: they can */
         const struct rotation_status *rotation;
+        uint64_t now_usec; /* wall clock: "2 minutes ago" */
 };
 
+void page_html_credentials(struct buf *out, const struct rotation_status *r, uint64_t now_usec); /* the panel's content */
 void page_html(struct buf *out, const struct page_view *view);
 
 #endif

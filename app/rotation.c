@@ -1,6 +1,7 @@
 /* app/rotation.c: brings each new version of a secret into use and tells the agent what came of it. */
 #include <string.h>
 
+#include "app/absence.h"
 #include "app/config.h"
 #include "app/credentials.h"
 #include "app/db_secret.h"
@@ -17,7 +18,7 @@
 #define REJECT_AGAIN_USEC (2 * USEC_PER_SEC)
 #define REREAD_MAX_USEC   (10 * USEC_PER_SEC)
 
-enum { LOGIN, PLACE, CERTIFICATE };
+enum { LOGIN, PLACE, CERTIFICATE, CLIENT_CA };
 
 struct held {
         char *name;
@@ -35,6 +36,7 @@ struct rotation {
         struct held held[ROTATION_SECRETS_MAX];
         size_t held_len;
 
+        struct absence *absence;
         bool agent_connected;
         char *agent_problem;
         struct loop_timer *reject_timer;
@@ -57,8 +59,27 @@ static void set_text(char **text, const char *value)
         *text = copy;
 }
 
+/* Which of what is in use ends first, while it is the newest: of an older version no end is known any more. */
+static const struct held *ends_first(const struct rotation *r)
+{
+        const struct held *first = NULL;
+
+        for (size_t i = 0; i < r->held_len; i++) {
+                const struct held *h = &r->held[i];
+
+                if (h->in_use && h->in_use == h->version && h->expires_usec != USEC_NEVER &&
+                    (!first || h->expires_usec < first->expires_usec))
+                        first = h;
+        }
+        return first;
+}
+
 static void changed(struct rotation *r)
 {
+        const struct held *first = ends_first(r);
+
+        absence_follow(r->absence, r->agent_connected, first ? first->name : NULL,
+                       first ? first->expires_usec : USEC_NEVER);
         if (r->on_change)
                 r->on_change(r->on_change_arg);
 }
@@ -192,15 +213,18 @@ static void offer_place(struct rotation *r, struct held *h, const struct credent
                 db_swap_offer_place(r->db, &place, v->again);
 }
 
-static void swap_certificate(struct rotation *r, struct held *h, const struct credentials_version *v)
+/* The certificate, or the CA of clients: each brings a context of its own. */
+static void swap_tls(struct rotation *r, struct held *h, const struct credentials_version *v)
 {
         cleanup_free char *error = NULL;
+        bool is_own = h == &r->held[CERTIFICATE];
 
-        if (tls_swap(r->tls, v->data, &error) < 0) {
+        if ((is_own ? tls_swap : tls_swap_client_ca)(r->tls, v->data, &error) < 0) {
                 invalid(r, h, error);
                 return;
         }
-        metric_set(r->not_after, (double)(tls_not_after_usec(r->tls) / USEC_PER_SEC));
+        if (is_own)
+                metric_set(r->not_after, (double)(tls_not_after_usec(r->tls) / USEC_PER_SEC));
         set_text(&h->problem, "");
         log_info("%s: in use: version %llu", h->name, (unsigned long long)v->version);
         now_in_use(r, h, v->version);
@@ -260,7 +284,7 @@ static void on_version(const struct credentials_version *v, void *arg)
                 else if (h == &r->held[PLACE])
                         offer_place(r, h, v);
                 else
-                        swap_certificate(r, h, v);
+                        swap_tls(r, h, v);
                 /* What the database made of it is told by on_db_change(). */
                 reread_came(r, h);
         }
@@ -333,11 +357,13 @@ static void add_metrics(struct rotation *r, struct metrics *m)
 struct rotation *rotation_new(struct loop *loop, const struct app_config *config, struct tls *tls,
                               struct metrics *metrics)
 {
-        const char *names[ROTATION_SECRETS_MAX + 1] = {config->db_secret, config->db_info_secret, NULL, NULL};
+        const char *names[ROTATION_SECRETS_MAX + 1] = {config->db_secret, config->db_info_secret};
         struct rotation *r = mem_new(sizeof(*r));
 
         if (app_config_has_tls(config))
                 names[CERTIFICATE] = config->tls_secret;
+        if (names[CERTIFICATE])
+                names[CLIENT_CA] = config->client_ca_secret;
         r->loop = loop;
         r->tls = tls;
         for (; names[r->held_len]; r->held_len++) {
@@ -351,6 +377,7 @@ struct rotation *rotation_new(struct loop *loop, const struct app_config *config
         r->reject_timer = loop_timer_new(loop, reject, r);
         r->reread_timer = loop_timer_new(loop, on_reread_late, r);
         add_metrics(r, metrics);
+        r->absence = absence_new(loop, metrics);
         r->db = db_swap_new(loop, metrics, on_db_change, r);
         r->credentials = credentials_new(loop, config->agent, config->consumer, names, &handler, r);
         return r;
@@ -365,6 +392,7 @@ struct rotation *rotation_free(struct rotation *r)
                 return NULL;
         credentials_free(r->credentials);
         db_swap_free(r->db);
+        absence_free(r->absence);
         loop_timer_free(r->reject_timer);
         loop_timer_free(r->reread_timer);
         for (size_t i = 0; i < r->held_len; i++) {
@@ -407,8 +435,16 @@ void rotation_status(const struct rotation *r, struct rotation_status *ret_statu
         s.username = db.username ? db.username : "";
         s.has_db = db.login_version != 0 && db.place_version != 0;
         s.usable = s.has_db;
-        if (r->held_len > CERTIFICATE && tls_not_after_usec(r->tls) <= clock_realtime_usec())
+        s.serial = "";
+        s.has_tls = r->held_len > CERTIFICATE;
+        if (s.has_tls) {
+                s.serial = tls_serial(r->tls);
+                s.not_after_usec = tls_not_after_usec(r->tls);
+                s.usable = s.usable && s.not_after_usec > clock_realtime_usec();
+        }
+        if (r->held_len > CLIENT_CA && r->held[CLIENT_CA].in_use == 0)
                 s.usable = false;
+        s.agent_since_usec = absence_since_usec(r->absence);
         s.agent_problem = r->agent_problem;
         *ret_status = s;
 }

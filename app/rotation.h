@@ -13,7 +13,7 @@ struct metrics;
 struct rotation;
 struct tls;
 
-#define ROTATION_SECRETS_MAX 3
+#define ROTATION_SECRETS_MAX 4
 
 struct rotation_secret {
         const char *name;
@@ -29,9 +29,14 @@ struct rotation_status { /* borrowed until the next turn of the loop */
         size_t secrets_len;
         const char *username;      /* of the database, in use; "" */
         bool has_db;               /* a pair of login and place is in use */
-        bool usable;               /* all that is needed is there: the pair, and a living certificate where https is served */
+        bool usable;               /* all that is needed is there: the pair, and where https is served a living certificate,
+                                    * and where clients need one, their CA */
+        bool has_tls;              /* https is served */
+        const char *serial;        /* of the certificate in use, as "0a:1b:..."; "" */
+        uint64_t not_after_usec;   /* of the same, wall clock; 0: none */
         bool agent_connected;
         const char *agent_problem; /* "" */
+        uint64_t agent_since_usec; /* wall clock: connected or not, since then */
 };
 
 struct rotation *rotation_new(struct loop *loop, const struct app_config *config, struct tls *tls, struct metrics *metrics);

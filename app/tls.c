@@ -11,15 +11,26 @@
 #include <unistd.h>
 
 #include "app/tls.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/harden.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 
+/* How long a connection goes on under a certificate that was replaced. */
+#define LINGER_SEC        30U
+#define LINGER_SPREAD_SEC 30U
+
 struct tls {
         SSL_CTX *ctx; /* NULL: no certificate yet */
         uint64_t not_after_usec;
+        char *serial;          /* NULL where there is no certificate */
+        bool requires_clients; /* to show a certificate */
+        X509_STORE *client_ca; /* NULL: none yet, or not required */
+        uint64_t generation;
+        uint64_t swapped_usec; /* CLOCK_BOOTTIME: when the generation before was replaced */
+        bool cut;              /* the generation before has no time left: its clients may be trusted no more */
 };
 
 static void *ssl_malloc(size_t size, const char *file, int line)
@@ -67,8 +78,11 @@ struct tls *tls_new(void)
  */
 struct tls *tls_free(struct tls *t)
 {
-        if (t)
-                SSL_CTX_free(t->ctx);
+        if (!t)
+                return NULL;
+        SSL_CTX_free(t->ctx);
+        X509_STORE_free(t->client_ca);
+        mem_free(t->serial);
         return mem_free(t);
 }
 
@@ -232,6 +246,46 @@ static char *fill_context(SSL_CTX *ctx, const json_t *data, X509 *leaf, EVP_PKEY
         return NULL;
 }
 
+/* "0a:1b:...", as Vault writes it. Return: new. */
+static char *serial_text(const X509 *leaf)
+{
+        const ASN1_INTEGER *serial = X509_get0_serialNumber(leaf);
+        struct buf out = BUF_INIT;
+
+        for (int i = 0; i < serial->length; i++)
+                buf_printf(&out, "%s%02x", i > 0 ? ":" : "", serial->data[i]);
+        return buf_take(&out);
+}
+
+/* Where they are required: a certificate that client_ca vouches for, for clients (RFC 5280, 4.2.1.12), or no connection. */
+static void ask_clients(const struct tls *t, SSL_CTX *ctx)
+{
+        STACK_OF(X509_OBJECT) * objects;
+
+        if (!t->requires_clients || !t->client_ca)
+                return;
+        SSL_CTX_set1_verify_cert_store(ctx, t->client_ca);
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        /* The names tell a client with several certificates which one to show. */
+        objects = X509_STORE_get0_objects(t->client_ca);
+        for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+                X509 *ca = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+                if (ca)
+                        SSL_CTX_add_client_CA(ctx, ca);
+        }
+}
+
+/* ctx: stolen. cut: what was accepted before is to end at once. Living connections keep what they need of the old one. */
+static void install(struct tls *t, SSL_CTX *ctx, bool is_cut)
+{
+        SSL_CTX_free(t->ctx);
+        t->ctx = ctx;
+        t->generation++;
+        t->swapped_usec = clock_boottime_usec();
+        t->cut = is_cut;
+}
+
 /**
  * tls_swap() - the next handshake uses this certificate; living connections go on
  * @data:      of a certificate secret: certificate, private_key, ca_chain or issuing_ca (PEM)
@@ -272,9 +326,107 @@ int tls_swap(struct tls *t, const json_t *data, char **ret_error)
                 *ret_error = error;
                 return -EINVAL;
         }
-        SSL_CTX_free(t->ctx);
-        t->ctx = ctx;
+        mem_free(t->serial);
+        t->serial = serial_text(SSL_CTX_get0_certificate(ctx));
         t->not_after_usec = end_usec;
+        ask_clients(t, ctx);
+        install(t, ctx, false);
+        return 0;
+}
+
+/* --- the clients' certificates --- */
+
+/**
+ * tls_require_clients() - clients must show a certificate
+ */
+void tls_require_clients(struct tls *t)
+{
+        t->requires_clients = true;
+}
+
+/* Return: new; NULL: no certificate can be read, or something behind one cannot. */
+static X509_STORE *read_store(const char *pem)
+{
+        BIO *bio = open_pem(pem);
+        X509_STORE *store = X509_STORE_new();
+        bool is_good = bio && store;
+        int count = 0;
+        X509 *x;
+
+        while (is_good && (x = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
+                is_good = X509_STORE_add_cert(store, x) == 1;
+                X509_free(x);
+                count++;
+        }
+        is_good = is_good && count > 0 && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+        BIO_free(bio);
+        if (!is_good) {
+                X509_STORE_free(store);
+                return NULL;
+        }
+        ERR_clear_error();
+        /* An intermediate authority may be all that is given: whom it signed is trusted, whoever signed it. */
+        X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+        return store;
+}
+
+/* A context of its own with the same certificate, and so with ticket keys of its own. Return: new; NULL. */
+static SSL_CTX *copy_context(SSL_CTX *old)
+{
+        SSL_CTX *ctx = new_context();
+        STACK_OF(X509) *chain = NULL;
+
+        if (!ctx)
+                return NULL;
+        if (SSL_CTX_use_certificate(ctx, SSL_CTX_get0_certificate(old)) != 1 ||
+            SSL_CTX_use_PrivateKey(ctx, SSL_CTX_get0_privatekey(old)) != 1 ||
+            SSL_CTX_get0_chain_certs(old, &chain) != 1 || SSL_CTX_set1_chain(ctx, chain) != 1) {
+                SSL_CTX_free(ctx);
+                return NULL;
+        }
+        return ctx;
+}
+
+/**
+ * tls_swap_client_ca() - the next handshake asks for a certificate of this authority
+ * @data:      its member ca_cert, else ca_chain (a text), else certificate: one or more certificates in PEM. The last two are
+ *             what Vault answers at pki/cert/ca_chain and pki/cert/ca
+ * @ret_error: new, for people; only on failure
+ *
+ * Connections whose client was trusted by the one before end with their next answer.
+ *
+ * Return: 0; -EINVAL: it cannot be used, the old one stays.
+ */
+int tls_swap_client_ca(struct tls *t, const json_t *data, char **ret_error)
+{
+        static const char *const members[] = {"ca_cert", "ca_chain", "certificate"};
+        const char *pem = NULL;
+        X509_STORE *store;
+        SSL_CTX *ctx = NULL;
+
+        for (size_t i = 0; i < array_len(members) && !(pem && pem[0]); i++)
+                pem = json_str(data, members[i]);
+        if (!pem || !pem[0]) {
+                *ret_error = mem_strdup("the secret has no text \"ca_cert\", \"ca_chain\" or \"certificate\"");
+                return -EINVAL;
+        }
+        ERR_clear_error();
+        store = read_store(pem);
+        if (!store) {
+                *ret_error = openssl_error("the CA of clients cannot be read");
+                return -EINVAL;
+        }
+        if (t->ctx && !(ctx = copy_context(t->ctx))) {
+                *ret_error = openssl_error("no TLS context");
+                X509_STORE_free(store);
+                return -EINVAL;
+        }
+        X509_STORE_free(t->client_ca);
+        t->client_ca = store;
+        if (ctx) {
+                ask_clients(t, ctx);
+                install(t, ctx, true);
+        }
         return 0;
 }
 
@@ -283,7 +435,43 @@ int tls_swap(struct tls *t, const json_t *data, char **ret_error)
  */
 bool tls_has_certificate(const struct tls *t)
 {
-        return t->ctx != NULL;
+        return t->ctx && (t->client_ca || !t->requires_clients);
+}
+
+/**
+ * tls_serial() - of the certificate in use
+ *
+ * Return: borrowed until the next tls_swap(); "" where there is none.
+ */
+const char *tls_serial(const struct tls *t)
+{
+        return t->serial ? t->serial : "";
+}
+
+/**
+ * tls_generation() - to be kept beside a connection that is accepted now, for tls_is_over()
+ */
+uint64_t tls_generation(const struct tls *t)
+{
+        return t->generation;
+}
+
+/**
+ * tls_is_over() - should a connection end with its next answer?
+ * @generation: when it was accepted
+ * @salt:       of the connection: the ends of many are spread over LINGER_SPREAD_SEC, so that not all shake hands again at once
+ *
+ * Living connections go on at a swap; yet none is to show an old certificate for as long as its client likes.
+ */
+bool tls_is_over(const struct tls *t, uint64_t generation, unsigned salt)
+{
+        uint64_t linger_usec = (LINGER_SEC + salt % LINGER_SPREAD_SEC) * USEC_PER_SEC;
+
+        if (generation == t->generation)
+                return false;
+        if (generation + 1 < t->generation || t->cut)
+                return true;
+        return clock_boottime_usec() - t->swapped_usec >= linger_usec;
 }
 
 /**
@@ -305,7 +493,7 @@ struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls)
 {
         struct tls *t = tls;
         struct bufferevent *bev;
-        SSL *ssl = t->ctx ? SSL_new(t->ctx) : NULL;
+        SSL *ssl = tls_has_certificate(t) ? SSL_new(t->ctx) : NULL;
 
         if (!ssl)
                 return NULL;

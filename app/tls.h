@@ -16,6 +16,13 @@ struct tls *tls_new(void);    /* new, without a certificate */
 struct tls *tls_free(struct tls *t);
 int tls_swap(struct tls *t, const json_t *data, char **ret_error);
 bool tls_has_certificate(const struct tls *t);
+/* From now on clients must show a certificate; until their CA is there no handshake is begun. */
+void tls_require_clients(struct tls *t);
+int tls_swap_client_ca(struct tls *t, const json_t *data, char **ret_error);
+const char *tls_serial(const struct tls *t); /* of the certificate in use, "0a:1b:..."; "". Borrowed until the next swap */
+/* Each swap makes what was accepted before it old: such a connection is to end with its next answer, some time after. */
+uint64_t tls_generation(const struct tls *t);
+bool tls_is_over(const struct tls *t, uint64_t generation, unsigned salt); /* salt: spreads the ends of many */
 uint64_t tls_not_after_usec(const struct tls *t); /* wall clock; 0: no certificate */
 struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls); /* an http_wrap_fn; arg is the struct tls */
 void tls_bye(struct bufferevent *bev, void *arg);  /* says close_notify; for http_server_set_tls_bye() */

@@ -196,6 +196,7 @@ static inline int stand_set_up(void **state)
                 .usable = true,
                 .agent_connected = true,
                 .agent_problem = "",
+                .serial = "",
         };
         stand.services = (struct services){
                 .loop = stand.loop,

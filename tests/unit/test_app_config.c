@@ -31,10 +31,11 @@ static int read_words(struct app_config *c, char **error, const char *const *wor
 
 static int clear_environment(void **state)
 {
-        static const char *const names[] = {"NOTESD_LISTEN",         "NOTESD_AGENT",          "NOTESD_DB_SECRET",
-                                            "NOTESD_TLS_SECRET",     "NOTESD_LOG_LEVEL",      "NOTESD_DB_WAIT",
-                                            "NOTESD_CONSUMER",       "NOTESD_DB_INFO_SECRET", "NOTESD_LOG_FORMAT",
-                                            "NOTESD_MAX_CONNECTIONS"};
+        static const char *const names[] = {
+                "NOTESD_LISTEN",     "NOTESD_AGENT",           "NOTESD_DB_SECRET",        "NOTESD_TLS_SECRET",
+                "NOTESD_LOG_LEVEL",  "NOTESD_DB_WAIT",         "NOTESD_CONSUMER",         "NOTESD_DB_INFO_SECRET",
+                "NOTESD_LOG_FORMAT", "NOTESD_MAX_CONNECTIONS", "NOTESD_CLIENT_CA_SECRET", "NOTESD_DB_LATENCY",
+                "NOTESD_ACCESS_LOG"};
 
         (void)state;
         for (size_t i = 0; i < array_len(names); i++)
@@ -117,6 +118,39 @@ static void environment_is_read_and_the_command_line_goes_first(void **state)
         app_config_done(&c);
 }
 
+static void clients_may_be_asked_for_a_certificate(void **state)
+{
+        struct app_config c;
+        char *error = NULL;
+
+        (void)state;
+        assert_int_equal(READ("--listen", "https://127.0.0.1:1", "--client-ca-secret", "tls"), -EINVAL);
+        assert_non_null(strstr(error, "different secrets"));
+        mem_free(error);
+        assert_int_equal(READ("--listen", "https://127.0.0.1:1", "--client-ca-secret", "clients"), 0);
+        assert_string_equal(c.client_ca_secret, "clients");
+        app_config_done(&c);
+}
+
+static void latency_is_off_and_the_access_log_on_unless_asked_otherwise(void **state)
+{
+        const char *const none[] = {NULL};
+        struct app_config c;
+        char *error = NULL;
+
+        (void)state;
+        assert_int_equal(read_words(&c, &error, none), 0);
+        assert_int_equal(c.db_latency.shape, LATENCY_OFF);
+        assert_null(c.db_latency_text);
+        assert_true(c.access_log);
+        app_config_done(&c);
+        assert_int_equal(READ("--db-latency", "fixed:20ms", "--access-log", "off"), 0);
+        assert_int_equal(c.db_latency.shape, LATENCY_FIXED);
+        assert_string_equal(c.db_latency_text, "fixed:20ms");
+        assert_false(c.access_log);
+        app_config_done(&c);
+}
+
 static void wrong_use_gets_one_line_that_names_it(void **state)
 {
         static const struct {
@@ -141,6 +175,10 @@ static void wrong_use_gets_one_line_that_names_it(void **state)
                 {{"--agent", ""}, "--agent"},
                 {{"stray"}, "stray"},
                 {{"--db-secret", "dbinfo"}, "different secrets"},
+                {{"--client-ca-secret", "ca"}, "https listener"},
+                {{"--access-log", "yes"}, "on or off"},
+                {{"--db-latency", "slow"}, "fixed:20ms"},
+                {{"--db-latency", "fixed:1h"}, "fixed:20ms"},
         };
 
         (void)state;
@@ -187,6 +225,8 @@ int main(void)
                 cmocka_unit_test_setup(default_consumer_is_a_proper_name, clear_environment),
                 cmocka_unit_test_setup(listen_is_repeatable_and_knows_tls, clear_environment),
                 cmocka_unit_test_setup(environment_is_read_and_the_command_line_goes_first, clear_environment),
+                cmocka_unit_test_setup(clients_may_be_asked_for_a_certificate, clear_environment),
+                cmocka_unit_test_setup(latency_is_off_and_the_access_log_on_unless_asked_otherwise, clear_environment),
                 cmocka_unit_test_setup(wrong_use_gets_one_line_that_names_it, clear_environment),
                 cmocka_unit_test_setup(a_wrong_environment_names_its_variable, clear_environment),
                 cmocka_unit_test_setup(help_and_version_are_told_apart, clear_environment),

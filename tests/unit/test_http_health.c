@@ -17,7 +17,7 @@ static json_t *body_json(void)
 static void alive_needs_nothing(void **state)
 {
         (void)state;
-        stand.rotation = (struct rotation_status){.username = "", .agent_problem = "x"};
+        stand.rotation = (struct rotation_status){.username = "", .agent_problem = "x", .serial = ""};
         assert_int_equal(ask("GET /healthz", "", NULL), 200);
         assert_string_equal(stand_body(), "{\"status\":\"ok\"}\n");
         assert_asked("");
@@ -55,10 +55,12 @@ static void what_is_missing_is_named(void **state)
         stand.rotation.has_db = stand.rotation.usable = stand.rotation.agent_connected = false;
         stand.rotation.secrets[1].problem = "the agent gave none yet";
         stand.rotation.agent_problem = "no such socket";
+        stand.rotation.agent_since_usec = ADDED_USEC;
         assert_int_equal(ask("GET /readyz", "", NULL), 503);
         assert_asked("");
         assert_body_has("\"dbinfo: the agent gave none yet\"");
-        assert_body_has("\"agent: no such socket\"");
+        assert_body_has("\"agent: not connected since 2026-11-24T06:40:00Z: no such socket\"");
+        assert_body_has("\"agent\":\"not connected\",\"agent_since\":\"2026-11-24T06:40:00Z\"");
         json_decref(body_json());
 }
 
@@ -132,6 +134,7 @@ static void the_build_is_told(void **state)
         assert_int_equal(ask("GET /version", "", NULL), 200);
         body = body_json();
         assert_string_equal(json_str(body, "version"), LEASEKEEPER_VERSION);
+        assert_true(json_is_null(json_object_get(body, "db_latency")));
         json_decref(body);
 }
 

@@ -90,6 +90,29 @@ static void one_note_has_one_address(void **state)
         assert_problem(404, "about:blank");
 }
 
+/* Who polls is told "unchanged"; a list that changed has another tag. */
+static void what_a_client_has_already_is_not_sent_again(void **state)
+{
+        static const char *const targets[] = {"GET /api/v1/notes", "GET /api/v1/notes/7"};
+
+        (void)state;
+        for (size_t i = 0; i < array_len(targets); i++) {
+                cleanup_free char *etag = NULL, *given = NULL;
+
+                stand.items[0].text = "buy milk";
+                assert_int_equal(ask(targets[i], "", NULL), 200);
+                assert_header("Cache-Control", "private, no-cache");
+                etag = stand_header("ETag");
+                assert_non_null(etag);
+                given = mem_printf("If-None-Match: W/\"x\", %s\r\n", etag);
+                assert_int_equal(ask(targets[i], given, NULL), 304);
+                assert_header("ETag", etag);
+                assert_string_equal(stand_body(), "");
+                stand.items[0].text = "buy salt";
+                assert_int_equal(ask(targets[i], given, NULL), 200);
+        }
+}
+
 static void head_is_get_without_the_body(void **state)
 {
         (void)state;
@@ -298,7 +321,7 @@ static void unknown_paths_and_methods_are_named(void **state)
 
 static void every_answer_has_the_common_headers(void **state)
 {
-        static const char *const targets[] = {"GET /api/v1/notes", "GET /nothing", "OPTIONS /api/v1/notes"};
+        static const char *const targets[] = {"GET /api/v1/notes?limit=0", "GET /nothing", "OPTIONS /api/v1/notes"};
 
         (void)state;
         for (size_t i = 0; i < array_len(targets); i++) {
@@ -328,6 +351,7 @@ int main(void)
                 STAND_TEST(the_same_list_is_written_once_and_another_anew),
                 STAND_TEST(limit_and_before_are_read_strictly),
                 STAND_TEST(one_note_has_one_address),
+                STAND_TEST(what_a_client_has_already_is_not_sent_again),
                 STAND_TEST(head_is_get_without_the_body),
                 STAND_TEST(a_note_is_created_where_location_says),
                 STAND_TEST(the_same_key_gives_the_same_note),

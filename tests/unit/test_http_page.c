@@ -72,20 +72,22 @@ static void what_others_wrote_is_escaped(void **state)
         stand.rotation.username = "<i>";
         assert_int_equal(ask("GET /", "", NULL), 200);
         assert_body_has("&lt;script&gt;");
-        assert_body_lacks("<script");
+        assert_body_lacks("<script>");
         assert_body_lacks("<b>");
         assert_body_lacks("<i>");
 }
 
-static void no_script_and_no_inline_style_is_allowed(void **state)
+static void no_inline_script_and_no_inline_style_is_allowed(void **state)
 {
         (void)state;
         assert_int_equal(ask("GET /", "", NULL), 200);
         assert_header("Content-Security-Policy",
-                      "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-                      "frame-ancestors 'none'");
+                      "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+                      "form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
         assert_body_lacks("style=");
         assert_body_lacks("onclick");
+        assert_body_has("<script src=\"/app.js\" defer></script>");
+        assert_null(strstr(strstr(stand_body(), "<script") + 1, "<script"));
 }
 
 static void without_credentials_the_page_works_and_waits_for_nothing(void **state)
@@ -96,6 +98,7 @@ static void without_credentials_the_page_works_and_waits_for_nothing(void **stat
                 .secrets_len = 1,
                 .username = "",
                 .agent_problem = "no such socket",
+                .serial = "",
         };
         assert_int_equal(ask("GET /", "", NULL), 200);
         assert_asked("");
@@ -277,6 +280,75 @@ static void the_stylesheet_is_sent_once(void **state)
         assert_header("Content-Type", "image/svg+xml");
 }
 
+static void the_script_is_a_file_of_its_own(void **state)
+{
+        (void)state;
+        assert_int_equal(ask("GET /app.js", "", NULL), 200);
+        assert_header("Content-Type", "text/javascript; charset=utf-8");
+        assert_header("X-Content-Type-Options", "nosniff");
+        assert_body_has("\"use strict\"");
+}
+
+static void the_panel_alone_is_what_stands_in_the_page(void **state)
+{
+        cleanup_free char *panel = NULL;
+
+        (void)state;
+        stand.rotation.has_tls = true;
+        stand.rotation.serial = "0a:1b";
+        stand.rotation.not_after_usec = ADDED_USEC;
+        stand.rotation.secrets[0].expires_usec = ADDED_USEC;
+        assert_int_equal(ask("GET /credentials", "", NULL), 200);
+        assert_asked("");
+        assert_body_has("<td>9</td>");
+        assert_body_has("<code id=\"serial\">0a:1b</code>");
+        assert_body_has("<time datetime=\"2026-11-24T06:40:00Z\">");
+        assert_body_has("<span class=\"exact\">2026-11-24 06:40:00 UTC</span>");
+        panel = mem_strdup(stand_body());
+        assert_int_equal(ask("GET /", "", NULL), 200);
+        assert_body_has("<table>");
+        *strchr(panel, '\n') = '\0';
+        assert_body_has(panel);
+}
+
+static const char *in_words(int64_t usec)
+{
+        static struct buf out;
+        const struct note note = {1, "x", 1, (uint64_t)((int64_t)ADDED_USEC + usec)};
+        const struct rotation_status rotation = {.username = "", .serial = "", .agent_problem = ""};
+        const struct page_view view = {
+                .token = "",
+                .key = "",
+                .notes = &note,
+                .notes_len = 1,
+                .rotation = &rotation,
+                .now_usec = ADDED_USEC,
+        };
+        char *found;
+
+        buf_reset(&out);
+        page_html(&out, &view);
+        found = strstr(strstr(out.data, "<time"), ">") + 1;
+        *strchr(found, '<') = '\0';
+        return found;
+}
+
+static void times_are_told_in_words(void **state)
+{
+        const int64_t sec = (int64_t)USEC_PER_SEC;
+
+        (void)state;
+        assert_string_equal(in_words(0), "just now");
+        assert_string_equal(in_words(4 * sec), "just now");
+        assert_string_equal(in_words(-5 * sec), "5 seconds ago");
+        assert_string_equal(in_words(-60 * sec), "1 minute ago");
+        assert_string_equal(in_words(119 * sec), "in 1 minute");
+        assert_string_equal(in_words(7200 * sec), "in 2 hours");
+        assert_string_equal(in_words(-86400 * sec), "1 day ago");
+        assert_string_equal(in_words(-40 * 86400 * sec), "1 month ago");
+        assert_string_equal(in_words(-800 * 86400 * sec), "2 years ago");
+}
+
 static void a_cookie_over_tls_is_bound_to_the_host(void **state)
 {
         cleanup_free char *tls = csrf_set_cookie("0123456789abcdef0123456789abcdef", true);
@@ -299,7 +371,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 STAND_TEST(the_page_shows_form_notes_and_credentials),
                 STAND_TEST(what_others_wrote_is_escaped),
-                STAND_TEST(no_script_and_no_inline_style_is_allowed),
+                STAND_TEST(no_inline_script_and_no_inline_style_is_allowed),
                 STAND_TEST(without_credentials_the_page_works_and_waits_for_nothing),
                 STAND_TEST(a_database_that_fails_is_said_on_the_page),
                 STAND_TEST(a_wrong_page_is_refused),
@@ -313,6 +385,9 @@ int main(void)
                 STAND_TEST(a_failed_write_keeps_text_and_key),
                 STAND_TEST(other_bodies_are_refused),
                 STAND_TEST(the_stylesheet_is_sent_once),
+                STAND_TEST(the_script_is_a_file_of_its_own),
+                STAND_TEST(the_panel_alone_is_what_stands_in_the_page),
+                cmocka_unit_test(times_are_told_in_words),
                 STAND_TEST(a_cookie_over_tls_is_bound_to_the_host),
         };
 

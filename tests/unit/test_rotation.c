@@ -11,6 +11,8 @@
 #define db_swap_status      base_status
 #define tls_swap            cert_swap
 #define tls_not_after_usec  cert_not_after_usec
+#define tls_swap_client_ca  cert_swap_client_ca
+#define tls_serial          cert_serial
 
 #include <errno.h>
 #include <setjmp.h>
@@ -21,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "app/absence.c"  /* NOLINT */
 #include "app/rotation.c" /* NOLINT: the names above give it an agent, a database and a certificate made up here */
 #include "common/buf.h"
 #include "common/secret.h"
@@ -139,6 +142,23 @@ int tls_swap(struct tls *t, const json_t *data, char **ret_error)
         return 0;
 }
 
+int tls_swap_client_ca(struct tls *t, const json_t *data, char **ret_error)
+{
+        (void)t;
+        if (!json_str(data, "ca_cert")) {
+                *ret_error = mem_strdup("no CA");
+                return -EINVAL;
+        }
+        buf_str(&scene.did, "client CA;");
+        return 0;
+}
+
+const char *tls_serial(const struct tls *t)
+{
+        (void)t;
+        return "0a";
+}
+
 uint64_t tls_not_after_usec(const struct tls *t)
 {
         (void)t;
@@ -205,7 +225,7 @@ static void on_changed(void *arg)
         scene.changes++;
 }
 
-static int set_up_with(bool with_tls)
+static int set_up_for(bool with_tls, char *ca)
 {
         char listen[] = "https://127.0.0.1:1", http[] = "http://127.0.0.1:1";
         char *argv[] = {listen, http};
@@ -218,6 +238,7 @@ static int set_up_with(bool with_tls)
                 .db_secret = db,
                 .db_info_secret = info,
                 .tls_secret = tls,
+                .client_ca_secret = ca,
                 .consumer = me,
         };
 
@@ -228,6 +249,11 @@ static int set_up_with(bool with_tls)
         scene.rotation = rotation_new(scene.loop, &config, NULL, scene.metrics);
         rotation_on_change(scene.rotation, on_changed, NULL);
         return 0;
+}
+
+static int set_up_with(bool with_tls)
+{
+        return set_up_for(with_tls, NULL);
 }
 
 static int set_up(void **state)
@@ -448,6 +474,54 @@ static void the_agents_absence_is_told(void **state)
         assert_string_equal(status().agent_problem, "no such file");
 }
 
+static void clients_need_their_ca_before_it_is_usable(void **state)
+{
+        char ca[] = "clients";
+
+        (void)state;
+        set_up_for(true, ca);
+        assert_did("watch /agent.sock me: db dbinfo tls clients;");
+        gives_login(7);
+        gives_place(1);
+        gives("tls", 3, "{}", false);
+        db_says(7, 1, true, false, "");
+        assert_false(status().usable);
+        buf_reset(&scene.did);
+        gives("clients", 2, "{}", false);
+        assert_did("");
+        assert_string_equal(status().secrets[3].problem, "no CA");
+        gives("clients", 3, "{\"ca_cert\":\"x\"}", false);
+        assert_did("client CA;ack clients 3;");
+        assert_true(status().usable);
+        tear_down(state);
+}
+
+/* While the agent is away the timer stands at half of what is left of what ends first; and what works is kept. */
+static void the_agents_absence_is_warned_of_at_half_of_what_is_left(void **state)
+{
+        struct loop_timer *timer;
+        char error[160];
+        cleanup_json json_t *login = json_read("{\"username\":\"u\",\"password\":\"p\"}", 33, error, sizeof(error));
+        const struct credentials_version v = {"db", 7, clock_realtime_usec() + HOUR_USEC, false, login, false};
+
+        (void)state;
+        scene.agent->on_connection(true, "", scene.agent_arg);
+        scene.agent->on_version(&v, scene.agent_arg);
+        gives_place(1);
+        db_says(7, 1, true, false, "");
+        timer = scene.rotation->absence->timer;
+        assert_true(loop_timer_due(timer) == USEC_NEVER);
+        assert_metric("notesd_agent_connected 1\n");
+        scene.agent->on_connection(false, "gone", scene.agent_arg);
+        assert_metric("notesd_agent_connected 0\n");
+        assert_true(loop_timer_due(timer) > clock_boottime_usec() + HOUR_USEC / 2 - 60 * USEC_PER_SEC);
+        assert_true(loop_timer_due(timer) < clock_boottime_usec() + HOUR_USEC / 2 + 60 * USEC_PER_SEC);
+        assert_true(status().agent_since_usec > clock_realtime_usec() - 60 * USEC_PER_SEC);
+        assert_true(status().has_db);
+        scene.agent->on_connection(true, "", scene.agent_arg);
+        assert_true(loop_timer_due(timer) == USEC_NEVER);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -464,6 +538,8 @@ int main(void)
                 TEST(a_loss_is_named_and_what_works_is_kept),
                 TEST(a_reread_is_done_when_every_name_came),
                 TEST(the_agents_absence_is_told),
+                cmocka_unit_test(clients_need_their_ca_before_it_is_usable),
+                TEST(the_agents_absence_is_warned_of_at_half_of_what_is_left),
         };
 
         json_setup();

@@ -55,6 +55,12 @@ static struct issued issue(const char *name, const struct issued *issuer, long f
         X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
         X509_set_issuer_name(i.cert, issuer ? X509_get_subject_name(issuer->cert) : subject);
         X509_set_pubkey(i.cert, i.key);
+        if (!issuer) { /* it may sign others: without this nobody takes it for an authority */
+                X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+
+                assert_int_equal(X509_add_ext(i.cert, ca, -1), 1);
+                X509_EXTENSION_free(ca);
+        }
         assert_true(X509_sign(i.cert, issuer ? issuer->key : i.key, EVP_sha256()) > 0);
         bio = BIO_new(BIO_s_mem());
         assert_int_equal(PEM_write_bio_X509(bio, i.cert), 1);
@@ -445,6 +451,176 @@ static void a_connection_ends_with_close_notify(void **state)
         talk_end(&t);
 }
 
+/* --- clients with certificates --- */
+
+static void require(struct scene *s, const struct issued *ca)
+{
+        json_t *data = json_pack("{s:s}", "ca_cert", ca->cert_pem);
+        char *error = NULL;
+
+        tls_require_clients(s->tls);
+        assert_int_equal(tls_swap_client_ca(s->tls, data, &error), 0);
+        json_decref(data);
+}
+
+/* Return: does the server talk with a client that shows this certificate? NULL: it shows none. */
+static bool talks_with(struct scene *s, const struct issued *who)
+{
+        struct talk t;
+        bool is_good;
+
+        talk_begin(s, &t);
+        if (who) {
+                SSL_use_certificate(t.client, who->cert);
+                SSL_use_PrivateKey(t.client, who->key);
+        }
+        is_good = handshake(s, &t) && exchange_bytes(s, &t);
+        talk_end(&t);
+        return is_good;
+}
+
+static void clients_are_asked_for_a_certificate_of_their_authority(void **state)
+{
+        struct scene *s = *state;
+        struct issued ca = issue("CA", NULL, -HOUR, HOUR), other_ca = issue("other CA", NULL, -HOUR, HOUR);
+        struct issued mine = issue("me", &ca, -HOUR, HOUR), foreign = issue("stranger", &other_ca, -HOUR, HOUR);
+        struct issued expired = issue("late", &ca, -2 * HOUR, -HOUR);
+
+        swap_to(s->tls, "one");
+        assert_true(talks_with(s, NULL));
+        require(s, &ca);
+        assert_true(talks_with(s, &mine));
+        assert_false(talks_with(s, NULL));
+        assert_false(talks_with(s, &foreign));
+        assert_false(talks_with(s, &expired));
+        /* Either half may change: the other stays. */
+        swap_to(s->tls, "two");
+        assert_true(talks_with(s, &mine));
+        assert_false(talks_with(s, NULL));
+        require(s, &other_ca);
+        assert_false(talks_with(s, &mine));
+        assert_true(talks_with(s, &foreign));
+        issued_done(&ca);
+        issued_done(&other_ca);
+        issued_done(&mine);
+        issued_done(&foreign);
+        issued_done(&expired);
+}
+
+static void without_the_authority_of_clients_there_is_no_handshake(void **state)
+{
+        struct scene *s = *state;
+        struct issued ca = issue("CA", NULL, -HOUR, HOUR);
+        json_t *wrong = json_pack("{s:s}", "ca_cert", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+               *empty = json_object();
+        char *error = NULL;
+
+        swap_to(s->tls, "one");
+        tls_require_clients(s->tls);
+        assert_false(tls_has_certificate(s->tls));
+        assert_null(tls_wrap(loop_base(s->loop), -1, s->tls));
+        assert_int_equal(tls_swap_client_ca(s->tls, wrong, &error), -EINVAL);
+        assert_non_null(strstr(error, "cannot be read"));
+        mem_free(error);
+        assert_int_equal(tls_swap_client_ca(s->tls, empty, &error), -EINVAL);
+        assert_non_null(strstr(error, "ca_cert"));
+        mem_free(error);
+        require(s, &ca);
+        assert_true(tls_has_certificate(s->tls));
+        issued_done(&ca);
+        json_decref(wrong);
+        json_decref(empty);
+}
+
+/* A ticket of a client whose authority was replaced leads to a full handshake, and there it is refused. */
+static void a_ticket_is_no_way_past_the_new_authority(void **state)
+{
+        struct scene *s = *state;
+        struct issued ca = issue("CA", NULL, -HOUR, HOUR), other = issue("other", NULL, -HOUR, HOUR),
+                      mine = issue("me", &ca, -HOUR, HOUR);
+        struct talk t;
+
+        swap_to(s->tls, "one");
+        require(s, &ca);
+        assert_true(talks_with(s, &mine));
+        assert_non_null(s->session);
+        require(s, &other);
+        talk_begin(s, &t);
+        SSL_set_session(t.client, s->session);
+        assert_false(handshake(s, &t) && exchange_bytes(s, &t));
+        talk_end(&t);
+        issued_done(&ca);
+        issued_done(&other);
+        issued_done(&mine);
+}
+
+static void connections_under_a_replaced_certificate_end_some_time_after(void **state)
+{
+        struct scene *s = *state;
+        struct issued ca = issue("CA", NULL, -HOUR, HOUR);
+        uint64_t first, second;
+
+        swap_to(s->tls, "one");
+        first = tls_generation(s->tls);
+        assert_false(tls_is_over(s->tls, first, 0));
+        swap_to(s->tls, "two");
+        second = tls_generation(s->tls);
+        assert_false(tls_is_over(s->tls, first, 0)); /* not at once */
+        assert_false(tls_is_over(s->tls, second, 0));
+        swap_to(s->tls, "three");
+        assert_true(tls_is_over(s->tls, first, 0)); /* at the second swap for certain */
+        assert_false(tls_is_over(s->tls, second, 0));
+        require(s, &ca);
+        assert_true(tls_is_over(s->tls, tls_generation(s->tls) - 1, 0)); /* whom nobody may trust any more: at once */
+        issued_done(&ca);
+}
+
+static void renegotiation_is_refused(void **state)
+{
+        struct scene *s = *state;
+        struct talk t;
+
+        swap_to(s->tls, "one");
+        SSL_CTX_set_max_proto_version(s->client_ctx, TLS1_2_VERSION);
+        talk_begin(s, &t);
+        assert_true(handshake(s, &t));
+        assert_true(exchange_bytes(s, &t));
+        assert_int_equal(SSL_renegotiate(t.client), 1);
+        for (int i = 0; i < 100 && SSL_do_handshake(t.client) != 1; i++)
+                turn(s);
+        assert_int_equal(SSL_num_renegotiations(t.client), 1); /* begun ... */
+        assert_false(SSL_is_init_finished(t.client));          /* ... and never done */
+        talk_end(&t);
+}
+
+static void a_name_is_not_needed_and_an_unknown_one_is_served(void **state)
+{
+        static const char *const names[] = {NULL, "notes.localhost", "who.knows.example"};
+        struct scene *s = *state;
+
+        swap_to(s->tls, "one");
+        for (size_t i = 0; i < array_len(names); i++) {
+                struct talk t;
+
+                talk_begin(s, &t);
+                if (names[i])
+                        SSL_set_tlsext_host_name(t.client, names[i]);
+                assert_true(handshake(s, &t));
+                assert_shown(&t, "one");
+                assert_true(exchange_bytes(s, &t));
+                talk_end(&t);
+        }
+}
+
+static void the_serial_number_is_told_as_vault_writes_it(void **state)
+{
+        struct scene *s = *state;
+
+        assert_string_equal(tls_serial(s->tls), "");
+        swap_to(s->tls, "one");
+        assert_string_equal(tls_serial(s->tls), "01");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -460,6 +636,13 @@ int main(void)
                 TEST(alpn_knows_http_1_1_alone),
                 TEST(the_end_of_the_certificate_is_known),
                 TEST(a_connection_ends_with_close_notify),
+                TEST(clients_are_asked_for_a_certificate_of_their_authority),
+                TEST(without_the_authority_of_clients_there_is_no_handshake),
+                TEST(a_ticket_is_no_way_past_the_new_authority),
+                TEST(connections_under_a_replaced_certificate_end_some_time_after),
+                TEST(renegotiation_is_refused),
+                TEST(a_name_is_not_needed_and_an_unknown_one_is_served),
+                TEST(the_serial_number_is_told_as_vault_writes_it),
         };
 
         tls_setup();
