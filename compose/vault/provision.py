@@ -113,6 +113,8 @@ class Settings:
     certificate_key_bits: int = 256
     quota: bool = True
     connection: str = "tcp(127.0.0.1:3306)"  # as in a Go DSN: what OpenBao dials
+    connection_ca: str = ""  # PEM: TLS to the database, identity checked
+    database_kind: str = "mariadb"  # or mysql
     dbinfo: dict = dataclasses.field(default_factory=dict)
 
 
@@ -121,7 +123,7 @@ def random_password():
     return "".join(secrets.choice(alphabet) for _ in range(32))
 
 
-def database_sql(names, password, schema):
+def database_sql(names, password, schema, kind="mariadb"):
     """
     The statements that a database administrator runs once: the schema, and the user with which Vault logs in.
 
@@ -130,12 +132,15 @@ def database_sql(names, password, schema):
     """
     user = f"`{names.database_user}`@`%`"
     table = f"`{names.database}`.`notes`"
+    # MySQL knows neither OR REPLACE here nor KILL USER: there old sessions end when their client ends them, as notesd does.
+    create = f"DROP USER IF EXISTS {user};\nCREATE USER" if kind == "mysql" else "CREATE OR REPLACE USER"
+    rights = "CREATE USER" if kind == "mysql" else "CREATE USER, CONNECTION ADMIN"
     return f"""
 CREATE DATABASE IF NOT EXISTS `{names.database}` CHARACTER SET utf8mb4;
 USE `{names.database}`;
 {schema}
-CREATE OR REPLACE USER {user} IDENTIFIED BY '{password}';
-GRANT CREATE USER, CONNECTION ADMIN ON *.* TO {user};
+{create} {user} IDENTIFIED BY '{password}';
+GRANT {rights} ON *.* TO {user};
 GRANT SELECT, INSERT ON {table} TO {user} WITH GRANT OPTION;
 """
 
@@ -211,18 +216,20 @@ def provision_database(vault, names, settings, password):
     vault.write(f"{names.database_mount}/config/notes", {
         "plugin_name": "mysql-database-plugin", "allowed_roles": names.database_role,
         "connection_url": "{{username}}:{{password}}@" + settings.connection + "/",
-        "username": names.database_user, "password": password})
+        "username": names.database_user, "password": password,
+        **({"tls_ca": settings.connection_ca} if settings.connection_ca else {})})
     provision_database_role(vault, names, settings)
 
 
 def provision_database_role(vault, names, settings):
+    # A dropped user's sessions live on until they are killed.
+    kill = [] if settings.database_kind == "mysql" else ["KILL USER '{{name}}'"]
     vault.write(f"{names.database_mount}/roles/{names.database_role}", {
         "db_name": "notes", "default_ttl": settings.default_ttl, "max_ttl": settings.max_ttl,
         "creation_statements": [
             "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
             f"GRANT SELECT, INSERT ON `{names.database}`.`notes` TO '{{{{name}}}}'@'%'"],
-        # A dropped user's sessions live on until they are killed.
-        "revocation_statements": ["DROP USER IF EXISTS '{{name}}'@'%'", "KILL USER '{{name}}'"]})
+        "revocation_statements": ["DROP USER IF EXISTS '{{name}}'@'%'", *kill]})
 
 
 def provision_kv(vault, names, settings):
@@ -282,7 +289,7 @@ def provision(vault, names, settings, run_sql, schema):
     """
     provision_root(vault)
     password = random_password()
-    run_sql(database_sql(names, password, schema))
+    run_sql(database_sql(names, password, schema, settings.database_kind))
     provision_database(vault, names, settings, password)
     provision_pki(vault, names, settings)
     provision_kv(vault, names, settings)
