@@ -205,7 +205,7 @@ class Stand:
     def keep_logs(self, test_name):
         folder = os.path.join(self.log_dir, re.sub(r"[^\w.-]+", "-", test_name)[:100])
         shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+        os.makedirs(folder, exist_ok=True)
         for log in self.logs():
             shutil.copy(log, folder)
         return folder
