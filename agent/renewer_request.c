@@ -65,6 +65,8 @@ static void log_failure(struct keeper *k, const char *what, const struct vault_r
 static void mint_failed(struct keeper *k, const struct vault_reply *reply, const char *what)
 {
         life_on_mint_failed(&k->life, renewer_now(), reply->outcome, reply->retry_after_usec);
+        if (reply->outcome == VAULT_FORBIDDEN && k->asked_with != auth_token(k->renewer->ctx.auth))
+                k->life.mint_retry_usec = 0; /* of a token that is no more: it says nothing about the path */
         log_failure(k, what, reply, k->life.mint_retry_usec);
         if (k->secret && k->life.kind == KIND_STATIC && k->life.has_current)
                 store_update_end(k->renewer->ctx.store, k->secret, USEC_NEVER, true);

@@ -287,6 +287,8 @@ static const char *read_lease_renewal(const json_t *body, struct vault_reply *r)
                 wrong = "lease_id is missing";
         if (!wrong && !there(body, "lease_duration"))
                 wrong = "lease_duration is missing";
+        if (!wrong && r->lease_usec == 0) /* a lease that is over is refused; this must not end one that is served */
+                wrong = "lease_duration is 0";
         return wrong;
 }
 

@@ -500,6 +500,7 @@ static void nonsense_is_malformed(void **state)
                 {VAULT_LEASE_RENEW, "{\"lease_id\":\"\",\"lease_duration\":60}"},
                 {VAULT_LEASE_RENEW, "{\"lease_id\":\"l\"}"},
                 {VAULT_LEASE_RENEW, "{\"lease_id\":\"l\",\"lease_duration\":-60}"},
+                {VAULT_LEASE_RENEW, "{\"lease_id\":\"l\",\"lease_duration\":0}"},
                 {VAULT_LEASE_LOOKUP, "{\"data\":{}}"},
                 {VAULT_LEASE_LOOKUP, "{\"data\":{\"ttl\":null}}"},
                 {VAULT_LEASE_LOOKUP, "{\"data\":{\"ttl\":\"0\"}}"},
