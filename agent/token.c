@@ -67,8 +67,11 @@ static bool is_same_life(const struct token *t, struct instant now, uint64_t ttl
 
 static void life_goes_on(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable)
 {
-        if (ttl_usec > 0) /* 0: less than a second is left, not that it does not end */
-                t->end_usec = usec_add(now.boot_usec, ttl_usec);
+        uint64_t end = usec_add(now.boot_usec, ttl_usec);
+
+        /* It counts whole seconds: what is known better stays. 0: less than one is left, not that it does not end. */
+        if (ttl_usec > 0 && (end > t->end_usec || usec_add(end, USEC_PER_SEC) < t->end_usec))
+                t->end_usec = end;
         t->renewable = t->renewable && renewable;
         if (!t->renewable)
                 t->renew_usec = USEC_NEVER;
