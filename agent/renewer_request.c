@@ -16,14 +16,19 @@
 #define NEW_TOKEN_WAIT_USEC (2 * USEC_PER_SEC)
 #define TIMEOUT_LEAST_USEC  (2 * USEC_PER_SEC)
 
-/* A hung request must not cost the lease: at most a third of what it was given, at least 2 s; 0: the configured one. */
+/* A hung request must not cost the lease: at most a third of what is left of it, at least 2 s; 0: the configured one. */
 static uint64_t timeout_of(const struct keeper *k)
 {
-        uint64_t configured = 60 * USEC_PER_SEC;
+        const uint64_t configured = 60 * USEC_PER_SEC;
+        struct instant now = renewer_now();
+        uint64_t end;
 
-        if (!k->life.has_current || k->life.current.first_usec == 0 || k->life.current.first_usec / 3 >= configured)
+        if (!k->life.has_current || k->life.current.first_usec == 0)
                 return 0;
-        return usec_max(k->life.current.first_usec / 3, TIMEOUT_LEAST_USEC);
+        end = lease_end_usec(&k->life.current, now);
+        if (end == USEC_NEVER || end >= now.boot_usec + 3 * configured)
+                return 0;
+        return usec_max((end - usec_min(end, now.boot_usec)) / 3, TIMEOUT_LEAST_USEC);
 }
 
 static void send(struct keeper *k, enum link_class class, struct vault_request *request, link_fn fn)
