@@ -450,34 +450,26 @@ json_t *auth_status(const struct auth *a)
         return j;
 }
 
-struct farewell { /* on_stop = "revoke": how many tokens are still on their way */
-        unsigned left;
-        void (*done)(void *arg);
-        void *arg;
-};
-
 static void on_farewell(const struct vault_reply *reply, void *arg)
 {
-        struct farewell *f = arg;
+        struct auth *a = arg;
 
         if (reply->outcome != VAULT_OK)
                 log_warn("revoking a Vault token at the end failed: %s (%ld); it and its leases live to their own end",
                          reply->error, reply->status);
-        if (--f->left > 0)
-                return;
-        f->done(f->arg);
-        mem_free(f);
+        if (--a->farewell.left == 0)
+                a->farewell.done(a->farewell.arg);
 }
 
-static void say_farewell(struct auth *a, struct token *t, struct farewell *f)
+static void say_farewell(struct auth *a, struct token *t)
 {
         struct vault_request request;
 
         if (!t || !token_alive(t, auth_now()))
                 return;
-        f->left++;
+        a->farewell.left++;
         vault_request_simple(&request, VAULT_TOKEN_REVOKE);
-        vault_link_send(a->link, LINK_TOKEN, &request, t, 0, on_farewell, f);
+        vault_link_send(a->link, LINK_TOKEN, &request, t, 0, on_farewell, a);
 }
 
 /**
@@ -487,17 +479,14 @@ static void say_farewell(struct auth *a, struct token *t, struct farewell *f)
  */
 void auth_revoke_all(struct auth *a, void (*done)(void *arg), void *arg)
 {
-        struct farewell *f = mem_new(sizeof(*f));
-
         loop_timer_cancel(a->timer);
-        *f = (struct farewell){.left = 1, .done = done, .arg = arg};
-        say_farewell(a, a->token, f);
+        a->farewell.done = done;
+        a->farewell.arg = arg;
+        say_farewell(a, a->token);
         for (size_t i = 0; i < a->old_len; i++)
-                say_farewell(a, a->old[i], f);
-        if (--f->left > 0)
-                return;
-        mem_free(f);
-        done(arg);
+                say_farewell(a, a->old[i]);
+        if (a->farewell.left == 0)
+                done(arg);
 }
 
 /**

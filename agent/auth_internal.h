@@ -47,7 +47,12 @@ struct auth {
         struct backoff backoff;     /* no answer to a login */
         uint64_t doubted_usec;      /* the last look-up for a 403 */
         bool renewal_forbidden;     /* the last renewal was answered 403 */
-        char *error, *said;         /* said: the last failure that was logged */
+        struct {                    /* on_stop = "revoke" */
+                unsigned left;      /* tokens still on their way */
+                void (*done)(void *arg);
+                void *arg;
+        } farewell;
+        char *error, *said; /* said: the last failure that was logged */
         struct metric *logins, *expiry;
 };
 
