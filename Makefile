@@ -36,7 +36,7 @@ UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
 .PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz bench install uninstall deb test-deploy test-vm map format clean \
-        db-users db-query-logs vault-revoke rotate
+        up down images base-image logs db-users db-query-logs vault-revoke rotate
 binaries: $(BIN)
 all: $(BIN)
 	$(Q)mkdir -p build && $(foreach b,$(BIN),ln -sfn $(patsubst build/%,%,$(b)) build/$(notdir $(b)) &&) true
@@ -92,8 +92,9 @@ bench: deps all
 	$(Q)tests/bench/deps.sh && exec $(PYTHON) -B tests/bench/bench.py $(BENCH_ARGS)
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory all && exec $(PYTHON) compose/local/demo.py
-db-users db-query-logs vault-revoke rotate:
-	$(Q)exec $(PYTHON) compose/local/demo.py $@
+# Containers. The last four: against the demo or the stack, whichever is up.
+up down images base-image logs db-users db-query-logs vault-revoke rotate:
+	$(Q)exec $(PYTHON) -B compose/stack.py $@
 
 SYSCONF_DIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNIT_DIR    ?= $(PREFIX)/lib/systemd/system

@@ -1,5 +1,5 @@
-# The agent of the compose stack. See leasekeeperd.hcl(5). After a change: make rotate reads it too (SIGHUP), or
-# docker compose kill -s HUP agent.
+# The agent of the compose stack. See leasekeeperd.hcl(5). After a change:
+# docker compose -f compose/compose.yaml kill -s HUP agent
 vault {
   address = "https://vault:8200"
   ca_cert = "/run/vault-ca/ca.pem"
