@@ -86,6 +86,7 @@ def test_sigusr1_replaces_without_reading_the_configuration(stand):
     assert stand.agent.ask("GET", "/agent/v1/health").json() == {"status": "ok", "reasons": []}
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_a_bad_configuration_is_refused_as_a_whole(stand):
     """By SIGHUP and by reload: nothing changes, nothing is replaced; log, status and the answer say so."""
@@ -123,6 +124,7 @@ def test_another_vault_needs_a_restart(stand):
     assert not made.asked()
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_a_removed_secret_is_lost_unlinked_and_revoked(stand):
     """Its readers are told, its files go at once, its lease after g; the others are not touched."""
@@ -188,6 +190,7 @@ def test_on_stop_keep_leaves_lease_token_and_files(stand):
     assert not made.asked()
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_on_stop_revoke_leaves_nothing(stand):
     """Streams are told, files unlinked, token and lease revoked, the state removed; the next start is a new life."""

@@ -60,6 +60,7 @@ def test_killed_fifty_times_with_a_role_of_10_s_and_30_s(stand):
     assert 1 <= made.leases() <= due + 1, f"{made.leases()} leases, {due} due"
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_stop_and_start_adopts_everything(stand):
     """Five times SIGTERM and start, the last with another configuration for other secrets: 0 logins, 0 leases."""
@@ -82,6 +83,7 @@ def test_stop_and_start_adopts_everything(stand):
     assert stand.secret("more")["data"] == stand.dbinfo()
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_what_ended_while_nobody_was_there_is_not_served(stand):
     """Down for longer than the lease: one new lease under the saved token, and no login."""
@@ -124,12 +126,51 @@ def test_a_second_agent_on_the_same_state_is_refused(stand):
     assert not made.asked()
 
 
+@side_by_side
+def test_a_secret_that_is_gone_from_the_configuration_after_a_restart(stand):
+    """Not served again; its lease is revoked after g, which the new life counts anew."""
+    stand.provision(**CALM)
+    agent = stand.make_agent(secrets=block(stand, "second", stand.names.creds_path, 'grace = "2s"'))
+    agent.start()
+    before, user, made = versions(stand), stand.secret("second")["data"]["username"], Made(stand)
+    assert agent.stop() == 0
+    agent.config.secrets = ""
+    agent.write_config()
+    relaunch(agent)
+    assert stand.app_peer.ask(agent.socket, "GET", "/agent/v1/secrets/second").status == 403
+    wait_until("the end of its user", lambda: user not in stand.users(), 10, 0.1)
+    after = versions(stand)
+    assert after == {name: before[name] for name in after}
+    assert (made.logins(), made.leases()) == (0, 0)
+    wait_until("its file in the state to go", lambda: "secret-second.json" not in os.listdir(agent.state), 5)
+
+
+@side_by_side
+def test_other_parameters_after_a_restart_replace_what_was_saved(stand):
+    """Served until the new one is there; what did not change is adopted as it is."""
+    stand.start(CALM)
+    before, made = versions(stand), Made(stand)
+    serial = stand.secret("tls")["data"]["serial_number"]
+    with under_load(stand, "parameters"):
+        assert stand.agent.stop() == 0
+        text = stand.agent.config_text().replace('alt_names = ["localhost"]', "alt_names = []")
+        stand.agent.config_text = lambda: text
+        stand.agent.write_config()
+        relaunch(stand.agent)
+        wait_for_other_version(stand, before["tls"], "tls")
+    after = versions(stand)
+    assert stand.secret("tls")["data"]["serial_number"] != serial
+    assert (after["db"], after["dbinfo"]) == (before["db"], before["dbinfo"])
+    assert (made.logins(), made.leases()) == (0, 0)
+
+
 def damage(agent, name):
     with open(os.path.join(agent.state, name), "r+b") as f:
         f.seek(os.path.getsize(f.name) // 2)
         f.truncate()
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_a_damaged_file_of_the_state_is_set_aside_alone(stand):
     """A secret's file: that secret is minted anew. The tokens' file: one login, and leases are replaced under it."""

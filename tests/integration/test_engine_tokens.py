@@ -62,6 +62,7 @@ def test_a_revocation_that_nobody_reports_is_noticed(stand):
     assert (made.logins(), made.leases()) == (0, 1)
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_the_token_revoked(stand):
     """Its lease dies with it: one login, one lease, no failed request; the certificate keeps its version."""
@@ -190,6 +191,7 @@ def test_a_token_that_may_not_look_itself_up(stand):
     assert (made.logins(), made.leases()) == (1, 1)
 
 
+@pytest.mark.smoke
 @side_by_side
 def test_a_swapped_wrapping_token_is_not_unwrapped_and_what_is_kept_stays_good(stand):
     """It was made for something else: said, dropped, no login counted as refused; the kept secret-id still logs in."""
