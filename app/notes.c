@@ -326,7 +326,7 @@ static struct notes_call *call_start(struct notes_call *c)
                 return c;
         }
         age_add(&n->waiting, c);
-        if (loop_timer_due(n->timer) == USEC_NEVER)
+        if (loop_timer_due(n->timer) > c->due_usec) /* a write that is being settled may be all it waits for */
                 arm(n);
         return c;
 }
