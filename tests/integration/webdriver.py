@@ -1,5 +1,6 @@
 """The little of WebDriver that a test needs, spoken to Debian's chromedriver over plain HTTP."""
 
+import base64
 import json
 import os
 import shutil
@@ -68,6 +69,38 @@ class Browser:
 
     def script(self, text):
         return self._do("POST", "/execute/sync", {"script": text, "args": []})
+
+    def script_async(self, text):
+        """A script that hands its result to arguments[0]."""
+        return self._do("POST", "/execute/async", {"script": text, "args": []})
+
+    def severe_log(self):
+        """What the browser has complained about since this was asked last."""
+        return [e["message"] for e in self._do("POST", "/se/log", {"type": "browser"}) if e["level"] == "SEVERE"]
+
+    def devtools(self, command, **params):
+        """A command of the Chrome DevTools Protocol."""
+        return self._do("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
+
+    def resize(self, width, height, dark=False, mobile=False):
+        """The screen, and what its owner likes."""
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        self.devtools("Emulation.setEmulatedMedia", features=[
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def allow_scripts(self, allowed):
+        self.devtools("Emulation.setScriptExecutionDisabled", value=not allowed)
+
+    def press(self, *keys):
+        """Keys for whatever has the focus, in WebDriver's notation."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._do("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def screenshot(self, path):
+        """The whole page, not only what the window shows."""
+        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        with open(path, "wb") as f:
+            f.write(base64.b64decode(shot["data"]))
 
     def close(self):
         try:
