@@ -6,6 +6,7 @@ import tempfile
 import pytest
 
 from box import TOP, Box, Deployment, build_deb, make_image
+from compose_stack import stack  # noqa: F401
 from servers import Scratch
 from stand import Pair
 
