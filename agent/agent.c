@@ -2,7 +2,6 @@
 #include "agent/agent.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -63,6 +62,7 @@ static void on_look(void *arg)
         loop_timer_cancel(a->extend_timer);
         log_info("ready: all required secrets are published");
         sdnotify_ready("all required secrets are published");
+        mem_give_back();
         if (a->options.exit_after_auth) {
                 a->exit_code = 0;
                 loop_stop(a->loop);
@@ -391,7 +391,7 @@ static void run(struct agent *a)
                 if (sdnotify_watchdog_usec() > 0)
                         on_watchdog(a);
                 loop_timer_in(a->extend_timer, 0);
-                malloc_trim(0); /* what reading the configuration took */
+                mem_give_back();
                 auth_start(a->auth);
                 look_soon(a);
                 loop_run(a->loop);

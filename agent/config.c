@@ -257,6 +257,8 @@ static void read_files(struct config_reader *r, const struct files *files)
                 r->config->state_dir = default_state_dir();
         config_check_vault(r);
         config_check(r);
+        for (size_t i = 0; i < r->config->secrets_len; i++)
+                r->config->secrets[i].where = mem_free(r->config->secrets[i].where);
         mem_free(root.items);
         mem_free(r->auth_where);
         mem_free(r->method_namespace);

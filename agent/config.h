@@ -89,7 +89,7 @@ struct config_secret {
         char *name;
         char *path; /* as after /v1/, no leading slash */
         bool is_certificate;
-        struct config_certificate certificate;
+        struct config_certificate *certificate; /* NULL: it is none */
         uint64_t grace_usec;   /* default 30 s */
         uint64_t refresh_usec; /* default 5 min */
         uint64_t verify_usec;  /* rule 15; USEC_NEVER: a third of the TTL (default), 0: never */
@@ -99,7 +99,7 @@ struct config_secret {
         size_t allow_len;
         struct config_output *outputs;
         size_t outputs_len;
-        char *where;
+        char *where; /* while the configuration is checked; NULL then */
 };
 
 struct config {

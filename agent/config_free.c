@@ -15,10 +15,13 @@ static void secret_done(struct config_secret *s)
         mem_free(s->name);
         mem_free(s->path);
         mem_free(s->where);
-        mem_free(s->certificate.common_name);
-        free_list(s->certificate.alt_names);
-        free_list(s->certificate.ip_sans);
-        free_list(s->certificate.uri_sans);
+        if (s->certificate) {
+                mem_free(s->certificate->common_name);
+                free_list(s->certificate->alt_names);
+                free_list(s->certificate->ip_sans);
+                free_list(s->certificate->uri_sans);
+        }
+        mem_free(s->certificate);
         for (size_t i = 0; i < s->allow_len; i++)
                 mem_free(s->allow[i].unit);
         mem_free(s->allow);

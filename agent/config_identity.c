@@ -43,7 +43,7 @@ char *config_secret_identity(const struct config_secret *s)
         buf_char(&b, '{');
         add_member(&b, "path", s->path);
         if (s->is_certificate) {
-                const struct config_certificate *c = &s->certificate;
+                const struct config_certificate *c = s->certificate;
 
                 add_member(&b, "common_name", c->common_name);
                 add_list(&b, "alt_names", c->alt_names);

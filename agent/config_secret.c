@@ -74,7 +74,14 @@ static void read_allow(struct config_reader *r, const struct hcl_node *value, vo
         config_each_body(r, value, false, NULL, read_allow_body, secret);
 }
 
-#define AT(field) offsetof(struct config_secret, field)
+/* A block as it is read; what only certificates have is kept where it is one. */
+struct reading {
+        struct config_secret secret; /* first: also what takes a whole secret reads into it */
+        struct config_certificate certificate;
+};
+
+#define AT(field)             offsetof(struct reading, secret.field)
+#define CERTIFICATE_AT(field) offsetof(struct reading, certificate.field)
 #define COMMON_KEYS                                                                                                    \
         {"path", CONFIG_KEY_BUILT, config_read_string, AT(path), NULL},                                                \
                 {"grace", CONFIG_KEY_BUILT, config_read_duration, AT(grace_usec), NULL},                               \
@@ -93,12 +100,12 @@ static const struct config_key secret_keys[] = {COMMON_KEYS};
 static const struct config_schema secret_schema = {secret_keys, array_len(secret_keys)};
 static const struct config_key certificate_keys[] = {
         COMMON_KEYS,
-        {"common_name", CONFIG_KEY_BUILT, config_read_string, AT(certificate.common_name), NULL},
-        {"alt_names", CONFIG_KEY_BUILT, config_read_list, AT(certificate.alt_names), NULL},
-        {"ip_sans", CONFIG_KEY_BUILT, config_read_list, AT(certificate.ip_sans), NULL},
-        {"uri_sans", CONFIG_KEY_BUILT, config_read_list, AT(certificate.uri_sans), NULL},
-        {"ttl", CONFIG_KEY_BUILT, config_read_duration, AT(certificate.ttl_usec), NULL},
-        {"key_type", CONFIG_KEY_BUILT, read_key_type, AT(certificate.key_type), NULL},
+        {"common_name", CONFIG_KEY_BUILT, config_read_string, CERTIFICATE_AT(common_name), NULL},
+        {"alt_names", CONFIG_KEY_BUILT, config_read_list, CERTIFICATE_AT(alt_names), NULL},
+        {"ip_sans", CONFIG_KEY_BUILT, config_read_list, CERTIFICATE_AT(ip_sans), NULL},
+        {"uri_sans", CONFIG_KEY_BUILT, config_read_list, CERTIFICATE_AT(uri_sans), NULL},
+        {"ttl", CONFIG_KEY_BUILT, config_read_duration, CERTIFICATE_AT(ttl_usec), NULL},
+        {"key_type", CONFIG_KEY_BUILT, read_key_type, CERTIFICATE_AT(key_type), NULL},
 };
 static const struct config_schema certificate_schema = {certificate_keys, array_len(certificate_keys)};
 
@@ -138,7 +145,7 @@ static void apply_certificate_path(struct config_reader *r, const struct hcl_nod
         while (verb && verb > s->path && verb[-1] != '/')
                 verb--;
         if (verb && verb > s->path && strncmp(verb, "sign/", 5) == 0)
-                s->certificate.sign = true;
+                s->certificate->sign = true;
         else if (!verb || verb == s->path || strncmp(verb, "issue/", 6) != 0)
                 config_error(
                         r, at,
@@ -169,7 +176,7 @@ static void check_names(struct config_reader *r, const struct hcl_node *at, cons
 static void check_certificate(struct config_reader *r, const struct hcl_node *body, const char *title,
                               struct config_secret *s)
 {
-        const struct config_certificate *c = &s->certificate;
+        const struct config_certificate *c = s->certificate;
 
         apply_certificate_path(r, config_member(body, "path"), title, s);
         if (!c->common_name && !c->alt_names && !c->ip_sans && !c->uri_sans)
@@ -213,12 +220,13 @@ static bool is_secret_name(const char *name)
 static void read_secret_body(struct config_reader *r, const char *label, const struct hcl_node *body,
                              bool is_certificate)
 {
-        struct config_secret s = {.is_certificate = is_certificate,
-                                  .grace_usec = 30 * USEC_PER_SEC,
-                                  .refresh_usec = 300 * USEC_PER_SEC,
-                                  .verify_usec = USEC_NEVER,
-                                  .mint_burst = 3,
-                                  .required = true};
+        struct reading reading = {.secret = {.is_certificate = is_certificate,
+                                             .grace_usec = 30 * USEC_PER_SEC,
+                                             .refresh_usec = 300 * USEC_PER_SEC,
+                                             .verify_usec = USEC_NEVER,
+                                             .mint_burst = 3,
+                                             .required = true}};
+        struct config_secret *s = &reading.secret;
         const char *word = is_certificate ? "certificate" : "secret";
         struct config *c = r->config;
         cleanup_free char *title = NULL;
@@ -232,18 +240,22 @@ static void read_secret_body(struct config_reader *r, const char *label, const s
                 config_error(r, body,
                              "%.100s: a name is 1 to 64 of A-Z a-z 0-9 _ . -, not beginning with . or -; rename it",
                              title);
-        s.name = mem_strdup(label);
-        s.where = config_where(body);
-        config_read_members(r, body, is_certificate ? &certificate_schema : &secret_schema, title, &s);
-        check_durations(r, body, title, &s);
-        if (!s.path)
+        s->name = mem_strdup(label);
+        s->where = config_where(body);
+        config_read_members(r, body, is_certificate ? &certificate_schema : &secret_schema, title, &reading);
+        if (is_certificate) {
+                s->certificate = mem_new(sizeof(*s->certificate));
+                *s->certificate = reading.certificate;
+        }
+        check_durations(r, body, title, s);
+        if (!s->path)
                 config_error(r, body, "%s has no path; add path = \"%s\"", title,
                              is_certificate ? "pki/sign/ROLE" : "database/creds/ROLE");
-        else if (check_api_path(r, config_member(body, "path"), title, s.path) && is_certificate)
-                check_certificate(r, body, title, &s);
+        else if (check_api_path(r, config_member(body, "path"), title, s->path) && is_certificate)
+                check_certificate(r, body, title, s);
         if ((c->secrets_len & (c->secrets_len - 1)) == 0) /* a power of two, or none: full */
                 c->secrets = mem_resize(c->secrets, c->secrets_len ? c->secrets_len * 2 : 1, sizeof(*c->secrets));
-        c->secrets[c->secrets_len++] = s;
+        c->secrets[c->secrets_len++] = *s;
 }
 
 static void on_secret(struct config_reader *r, const char *label, const struct hcl_node *body, void *arg)

@@ -12,10 +12,21 @@
 #include "common/parse.h"
 
 #define LABELS_MAX 4
+#define CHUNK_ROOM ((size_t)256 << 10) /* large enough for the C library to give it back to the kernel whole */
+
+/*
+ * A tree lies in a few large chunks and goes with them. Node by node it would leave holes between what the configuration keeps,
+ * which with ten thousand secrets are as large as all of them.
+ */
+struct hcl_chunk {
+        struct hcl_chunk *next;
+        size_t used, room;
+        char bytes[] __attribute__((aligned(16)));
+};
 
 struct parser {
         struct hcl_lexer lx;
-        const char *file; /* borrowed */
+        struct hcl_file *tree; /* borrowed */
         unsigned depth;
         char *error; /* new; the first one */
 };
@@ -31,46 +42,62 @@ __attribute__((format(printf, 3, 4))) static int fail(struct parser *p, unsigned
         va_start(args, fmt);
         vsnprintf(text, sizeof(text), fmt, args);
         va_end(args);
-        buf_printf(&b, "%s:%u: %s", p->file, line, text);
+        buf_printf(&b, "%s:%u: %s", p->tree->name, line, text);
         p->error = buf_take(&b);
         return -EBADMSG;
 }
 
-static struct hcl_node *node_free(struct hcl_node *n)
+/* Zeroed; as long as the tree. */
+static void *take(struct hcl_file *f, size_t size)
 {
-        if (!n)
-                return NULL;
-        for (size_t i = 0; i < n->items_len; i++)
-                node_free(n->items[i]);
-        mem_free(n->items);
-        mem_free(n->key);
-        mem_free(n->text);
-        return mem_free(n);
+        struct hcl_chunk *c = f->chunks;
+        void *ptr;
+
+        size = (size + 15) & ~(size_t)15;
+        if (!c || size > c->room - c->used) {
+                size_t room = size > CHUNK_ROOM ? size : CHUNK_ROOM;
+
+                c = mem_new(sizeof(*c) + room);
+                c->room = room;
+                c->next = f->chunks;
+                f->chunks = c;
+        }
+        ptr = c->bytes + c->used;
+        c->used += size;
+        return ptr;
+}
+
+static char *take_text(struct hcl_file *f, const char *text)
+{
+        size_t size = strlen(text) + 1;
+
+        return memcpy(take(f, size), text, size);
 }
 
 static struct hcl_node *node_new(const struct parser *p, unsigned line, const char *key)
 {
-        struct hcl_node *n = mem_new(sizeof(*n));
+        struct hcl_node *n = take(p->tree, sizeof(*n));
 
         n->type = HCL_OBJECT;
-        n->file = p->file;
+        n->file = p->tree->name;
         n->line = line;
-        n->key = mem_strdup(key);
+        n->key = key ? take_text(p->tree, key) : NULL;
         return n;
 }
 
-static struct hcl_node *add(struct hcl_node *parent, struct hcl_node *item)
+static struct hcl_node *add(struct parser *p, struct hcl_node *parent, struct hcl_node *item)
 {
-        if ((parent->items_len & (parent->items_len - 1)) == 0) /* a power of two, or none: full */
-                parent->items = mem_resize(parent->items, parent->items_len ? parent->items_len * 2 : 1,
-                                           sizeof(struct hcl_node *));
+        size_t len = parent->items_len;
+
+        if ((len & (len - 1)) == 0) { /* a power of two, or none: full */
+                struct hcl_node **items = take(p->tree, (len ? len * 2 : 1) * sizeof(struct hcl_node *));
+
+                if (len)
+                        memcpy(items, parent->items, len * sizeof(struct hcl_node *));
+                parent->items = items;
+        }
         parent->items[parent->items_len++] = item;
         return item;
-}
-
-static void drop_last(struct hcl_node *parent)
-{
-        node_free(parent->items[--parent->items_len]);
 }
 
 static int next(struct parser *p)
@@ -113,7 +140,7 @@ static int parse_list(struct parser *p, struct hcl_node *node)
 
         node->type = HCL_LIST;
         while (r == 0 && !at_sign(p, ']')) {
-                r = parse_value(p, add(node, node_new(p, p->lx.token_line, NULL)));
+                r = parse_value(p, add(p, node, node_new(p, p->lx.token_line, NULL)));
                 if (r < 0)
                         return r;
                 if (at_sign(p, ']'))
@@ -139,7 +166,7 @@ static int parse_hcl_member(struct parser *p, struct hcl_node *parent)
 
                 if (keys++ > LABELS_MAX)
                         return fail(p, p->lx.token_line, "more than %d labels; a block has one", LABELS_MAX);
-                node = add(node, node_new(p, p->lx.token_line, buf_text(&p->lx.text)));
+                node = add(p, node, node_new(p, p->lx.token_line, buf_text(&p->lx.text)));
                 r = next(p);
                 if (r < 0)
                         return r;
@@ -167,7 +194,7 @@ static int parse_json_member(struct parser *p, struct hcl_node *parent)
 
         if (p->lx.token != HCL_TOKEN_STRING)
                 return expected(p, "a key in quotes");
-        add(parent, node_new(p, p->lx.token_line, buf_text(&p->lx.text)));
+        add(p, parent, node_new(p, p->lx.token_line, buf_text(&p->lx.text)));
         r = next(p);
         if (r < 0)
                 return r;
@@ -177,7 +204,7 @@ static int parse_json_member(struct parser *p, struct hcl_node *parent)
         if (r < 0)
                 return r;
         if (p->lx.token == HCL_TOKEN_WORD && strcmp(buf_text(&p->lx.text), "null") == 0) {
-                drop_last(parent); /* null says "not given" */
+                parent->items_len--; /* null says "not given" */
                 return next(p);
         }
         return parse_value(p, parent->items[parent->items_len - 1]);
@@ -221,7 +248,7 @@ static int parse_object(struct parser *p, struct hcl_node *node)
 static int parse_scalar(struct parser *p, struct hcl_node *node, enum hcl_type type)
 {
         node->type = type;
-        node->text = mem_strdup(buf_text(&p->lx.text));
+        node->text = take_text(p->tree, buf_text(&p->lx.text));
         return next(p);
 }
 
@@ -287,7 +314,7 @@ int hcl_parse(const char *name, const char *text, size_t len, struct hcl_file **
         int r;
 
         f->name = mem_strdup(name);
-        p.file = f->name;
+        p.tree = f;
         f->root = node_new(&p, 1, NULL);
         r = check_text(&p, text, len);
         if (r == 0) {
@@ -314,7 +341,12 @@ struct hcl_file *hcl_file_free(struct hcl_file *f)
 {
         if (!f)
                 return NULL;
-        node_free(f->root);
+        while (f->chunks) {
+                struct hcl_chunk *next_chunk = f->chunks->next;
+
+                mem_free(f->chunks);
+                f->chunks = next_chunk;
+        }
         mem_free(f->name);
         return mem_free(f);
 }

@@ -23,6 +23,7 @@ struct hcl_node {
 struct hcl_file {
         char *name;
         struct hcl_node *root; /* an object */
+        struct hcl_chunk *chunks; /* where the tree lies */
 };
 
 /* 0, or -EBADMSG: ret_error (new) is "FILE:LINE: what is wrong; what to do". */

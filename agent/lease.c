@@ -8,6 +8,8 @@
 
 #define VERIFY_LEAST_USEC (30 * USEC_PER_SEC)
 
+static char no_id[] = ""; /* shared by all that are no leases: ten thousand static secrets are */
+
 static uint64_t fraction(uint64_t usec, double part)
 {
         return (uint64_t)((double)usec * part);
@@ -49,6 +51,17 @@ static void begin_lease(struct lease *l, struct instant now, const struct lease_
 }
 
 /**
+ * lease_id_new() - a lease's id member
+ * @id: copied; "" or NULL where there is none
+ *
+ * Return: new, for a lease to own; never to be written to. lease_end() frees it.
+ */
+char *lease_id_new(const char *id)
+{
+        return id && *id ? mem_strdup(id) : no_id;
+}
+
+/**
  * lease_begin() - a version was minted or read
  * @l: to be filled; was empty or ended
  * @now: when the answer came
@@ -58,7 +71,7 @@ static void begin_lease(struct lease *l, struct instant now, const struct lease_
 void lease_begin(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec)
 {
         *l = (struct lease){
-                .id = mem_strdup(grant->id ? grant->id : ""),
+                .id = lease_id_new(grant->id),
                 .issued_wall_usec = now.wall_usec,
                 .end_usec = USEC_NEVER,
                 .end_wall_usec = USEC_NEVER,
@@ -88,7 +101,8 @@ void lease_end(struct lease *l)
         if (l->token)
                 l->token->leases--;
         token_unref(l->token);
-        mem_free(l->id);
+        if (l->id != no_id)
+                mem_free(l->id);
         *l = (struct lease){0};
 }
 

@@ -13,7 +13,7 @@ struct token;
 
 struct lease {
         uint64_t number;     /* the version */
-        char *id;            /* lease_id; "" where there is none */
+        char *id;            /* lease_id, of lease_id_new(); "" where there is none */
         struct token *token; /* its maker, referenced; NULL: long gone, or no lease */
         uint64_t issued_wall_usec;
         uint64_t first_usec;        /* lease_duration at minting; certificates: notAfter minus receipt */
@@ -30,8 +30,8 @@ struct lease {
         bool doubtful;        /* a renewal's answer says it may be gone: look it up now */
         bool gone;            /* Vault does not know it any more */
         bool acked, rejected; /* by its consumers */
-        uint64_t revoke_usec; /* once replaced: when g is over, or the next try */
         bool revoke_refused;  /* 403: left to its end (rule 16) */
+        uint64_t revoke_usec; /* once replaced: when g is over, or the next try */
         struct backoff revoke_backoff;
 };
 
@@ -44,6 +44,7 @@ struct lease_grant {
         uint64_t not_after_usec; /* certificates, wall clock; 0: none */
 };
 
+char *lease_id_new(const char *id);
 void lease_begin(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec);
 void lease_end(struct lease *l); /* frees its members, gives the token back */
 

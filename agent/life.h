@@ -56,42 +56,43 @@ struct life_config {
         uint64_t grace_usec, refresh_usec, verify_usec;
 };
 
-struct life {
+struct life { /* by size, not by sense: ten thousand of them are to be small */
         struct life_config config;
-        enum secret_kind kind;
         struct bucket *bucket; /* borrowed; shared by all secrets of one path; NULL for a static one */
         uint64_t last_number;  /* of the newest version; the next is one more */
 
-        bool has_current;
-        struct lease current;
+        struct lease current;   /* where has_current */
         struct lease *replaced; /* oldest first; at most LIFE_REPLACED_MAX; NULL while there is none */
         size_t replaced_len;
 
-        enum life_why wish; /* somebody wants another version */
-        uint64_t wish_usec; /* not before */
-        enum life_why lost_why;
+        uint64_t wish_usec; /* `wish`: not before */
 
         struct backoff mint_backoff;
         uint64_t mint_retry_usec; /* a failed mint: not before */
-        bool mint_failing;
 
         uint64_t refresh_usec; /* static: the next reading */
         uint64_t change_usec;  /* static-creds: when another password is expected; USEC_NEVER: unknown */
         struct backoff change_backoff;
 
-        enum life_step in_flight; /* LIFE_WAIT: none */
         uint64_t in_flight_number;
-        enum life_why in_flight_wish; /* what this mint fulfils; back to `wish` where it fails */
-        bool in_flight_drew;          /* it drew on the bucket */
-        bool leaving;                 /* gone from the configuration: only what was replaced is seen to its end */
-        bool away;                    /* Vault cannot be asked, or there is no token: only ends count */
-
         uint64_t denied_usec;         /* the first `denied` since the look-up said alive; 0: none */
-        bool denied_again;            /* a second one came, at least 1.5 s after the first */
-        bool no_look_ups;             /* the policy forbids them (rule 15) */
-        bool lost_unwanted;           /* what was lost had been rejected and nobody had acknowledged it */
-        bool spent_unacked;           /* replaced once for a reject without anybody having acknowledged */
         uint64_t reject_look_up_usec; /* the last look-up that a reject asked for */
+
+        enum secret_kind kind;
+        enum life_why wish; /* somebody wants another version */
+        enum life_why lost_why;
+        enum life_step in_flight;     /* LIFE_WAIT: none */
+        enum life_why in_flight_wish; /* what this mint fulfils; back to `wish` where it fails */
+
+        bool has_current;
+        bool mint_failing;
+        bool in_flight_drew; /* it drew on the bucket */
+        bool leaving;        /* gone from the configuration: only what was replaced is seen to its end */
+        bool away;           /* Vault cannot be asked, or there is no token: only ends count */
+        bool denied_again;   /* a second one came, at least 1.5 s after the first */
+        bool no_look_ups;    /* the policy forbids them (rule 15) */
+        bool lost_unwanted;  /* what was lost had been rejected and nobody had acknowledged it */
+        bool spent_unacked;  /* replaced once for a reject without anybody having acknowledged */
 };
 
 void life_init(struct life *l, const struct life_config *config, enum secret_kind kind, struct bucket *bucket,

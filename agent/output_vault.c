@@ -35,7 +35,7 @@ static uint64_t seconds_left(const struct store_version *v)
 {
         uint64_t now = clock_boottime_usec();
 
-        if (v->lease_id[0] == '\0' || v->end_boot_usec == USEC_NEVER || v->end_boot_usec <= now)
+        if (!v->lease_id || v->end_boot_usec == USEC_NEVER || v->end_boot_usec <= now)
                 return 0;
         return (v->end_boot_usec - now) / USEC_PER_SEC;
 }
@@ -66,7 +66,7 @@ static void reply_secret(const struct socket_call *call, struct store_secret *s)
         }
         (void)store_give(call->o->ctx.store, s, peer->uid, NULL);
         data = v->envelope ? v->envelope : v->data;
-        begin(&head, v->lease_id, seconds_left(v));
+        begin(&head, v->lease_id ? v->lease_id : "", seconds_left(v));
         body = secret_new(head.len + secret_len(data) + sizeof(END));
         (void)secret_append(body, head.data, head.len);
         (void)secret_append(body, secret_bytes(data), secret_len(data));

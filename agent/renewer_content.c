@@ -152,7 +152,7 @@ int keeper_read_content(struct keeper *k, const struct vault_reply *reply, struc
                 version_done(&v);
                 return r;
         }
-        v.lease_id = mem_strdup(grant.id);
+        v.lease_id = *grant.id != '\0' ? mem_strdup(grant.id) : NULL;
         *ret_version = v;
         *ret_grant = grant;
         return 0;

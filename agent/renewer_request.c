@@ -149,7 +149,7 @@ static void on_minted(const struct vault_reply *reply, void *arg)
 
 static int certificate_request(struct keeper *k, struct vault_request *ret_request, char **ret_error)
 {
-        const struct config_certificate *c = &k->cfg->certificate;
+        const struct config_certificate *c = k->cfg->certificate;
         cleanup_free char *csr = NULL;
         int r;
 

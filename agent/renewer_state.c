@@ -64,7 +64,7 @@ static int unpack_lease(struct keeper *k, const json_t *j, struct lease *ret_lea
         l.backoff = (struct backoff){.base_usec = usec_min(10 * USEC_PER_SEC, l.first_usec / 50),
                                      .cap_usec = usec_min(300 * USEC_PER_SEC, l.first_usec / 10)};
         l.revoke_backoff = (struct backoff){.base_usec = USEC_PER_SEC, .cap_usec = 60 * USEC_PER_SEC};
-        l.id = mem_strdup(id);
+        l.id = lease_id_new(id);
         if (*id != '\0' && json_u64(j, "generation", &generation))
                 l.token = token_ref(auth_find(k->renewer->ctx.auth, generation));
         if (l.token)
@@ -184,7 +184,7 @@ static void load_current(struct keeper *k, const json_t *top)
         v.end_wall_usec = l.end_wall_usec;
         v.stale = l.failing;
         v.envelope = text_of(top, "envelope");
-        v.lease_id = mem_strdup(l.id);
+        v.lease_id = *l.id != '\0' ? mem_strdup(l.id) : NULL;
         keeper_publish(k, &v);
 }
 

@@ -210,11 +210,11 @@ void store_publish(struct store *st, struct store_secret *s, struct store_versio
         version_done(&s->current);
         s->current = *v;
         *v = (struct store_version){.number = s->current.number};
-        if (!s->current.lease_id)
-                s->current.lease_id = mem_strdup("");
+        if (s->current.lease_id && s->current.lease_id[0] == '\0')
+                s->current.lease_id = mem_free(s->current.lease_id);
         s->last_number = s->current.number;
         s->reason = mem_free(s->reason);
-        readers_publish(&s->readers, st->consumers, s->current.number, s->current.lease_id[0] != '\0');
+        readers_publish(&s->readers, st->consumers, s->current.number, s->current.lease_id != NULL);
         tell(st, s, STORE_NEW);
 }
 

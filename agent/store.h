@@ -27,7 +27,7 @@ struct store_version {
         uint64_t end_wall_usec;  /* certificates: notAfter; USEC_NEVER: none */
         bool stale;              /* a renewal has failed since the last good one (rule 9) */
         struct secret *data;     /* a JSON object, compact */
-        char *lease_id;          /* "" without */
+        char *lease_id;          /* NULL without */
         struct secret *envelope; /* KV v2 through /v1: data with metadata; NULL otherwise */
 };
 

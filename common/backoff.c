@@ -2,8 +2,9 @@
 #include "common/backoff.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sys/random.h>
+
+#define FAILURES_MAX ((1U << 24) - 1) /* what the field holds; the step is at its cap long before */
 
 /**
  * backoff_next() - how long to wait after one more failure
@@ -22,7 +23,7 @@ uint64_t backoff_next(struct backoff *b, double random)
 
         for (unsigned i = 0; i < b->failures && step < b->cap_usec && step > 0; i++)
                 step = step > b->cap_usec / 2 ? b->cap_usec : step * 2;
-        if (b->failures < UINT_MAX)
+        if (b->failures < FAILURES_MAX)
                 b->failures++;
 
         wait = (uint64_t)((double)step * random);

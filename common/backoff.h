@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
-struct backoff {
-        uint64_t base_usec, cap_usec;
-        unsigned failures;
+struct backoff { /* small: each secret of ten thousand has four */
+        uint64_t cap_usec;
+        uint64_t base_usec : 40; /* up to 12 days */
+        unsigned failures : 24;
 };
 
 /* random: uniform in [0,1). Return: usec to wait; counts one failure. At least a tenth of the step, so that it never spins. */

@@ -1,11 +1,14 @@
 /* common/mem.c: memory that is there or the process ends. */
 #include "common/mem.h"
 
+#include <link.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /*
@@ -141,4 +144,34 @@ void mem_freep(void *ptr_to_ptr)
         /* memcpy: reading a char * through a void ** would break strict aliasing. */
         memcpy(&ptr, ptr_to_ptr, sizeof(ptr));
         free(ptr);
+}
+
+/* Segments that are never written to are the file's pages: what is needed again comes back from the page cache. */
+static int drop_code(struct dl_phdr_info *info, size_t size, void *arg)
+{
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+        (void)size;
+        (void)arg;
+        for (size_t i = 0; i < info->dlpi_phnum; i++) {
+                const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+                uintptr_t begin = info->dlpi_addr + segment->p_vaddr, end = begin + segment->p_memsz;
+
+                if (segment->p_type != PT_LOAD || segment->p_flags & PF_W)
+                        continue;
+                begin &= ~(page - 1);
+                (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+        }
+        return 0;
+}
+
+/**
+ * mem_give_back() - gives the kernel back what only the start needed
+ *
+ * Free pages of the heap, and code that ran once: linking, setting up the libraries, reading the configuration.
+ */
+void mem_give_back(void)
+{
+        malloc_trim(0);
+        dl_iterate_phdr(drop_code, NULL);
 }

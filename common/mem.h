@@ -11,6 +11,7 @@ char *mem_strdup(const char *s);                        /* new; NULL gives NULL 
 char *mem_strndup(const char *s, size_t len);           /* new */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* new */
 void *mem_free(void *ptr);                                                    /* takes NULL, returns NULL */
+void mem_give_back(void); /* to the kernel: what only the start needed */
 void mem_freep(void *ptr_to_ptr);                                             /* for cleanup_free */
 
 #define cleanup_free __attribute__((cleanup(mem_freep)))

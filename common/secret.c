@@ -6,17 +6,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct secret {
         char *bytes; /* NULL while nothing was added; else `room` + 1 bytes, NUL after the content */
-        size_t len, room, cap;
+        uint32_t len, room, cap;
 };
 
 #define SECRET_ROOM_MIN ((size_t)64)
-#define SECRET_CAP_MAX  (SIZE_MAX / 4) /* so that no sum below can wrap */
+#define SECRET_CAP_MAX  (UINT32_MAX / 4) /* so that no sum below can wrap */
 
 static char *wiped_free(char *bytes, size_t size)
 {
@@ -40,7 +41,7 @@ static char *grow(struct secret *s, size_t len, size_t *ret_old_size)
 
         *ret_old_size = old ? s->room + 1 : 0;
         s->bytes = mem_new(room + 1);
-        s->room = room;
+        s->room = (uint32_t)room;
         if (s->len)
                 memcpy(s->bytes, old, s->len);
         return old;
@@ -56,7 +57,7 @@ struct secret *secret_new(size_t cap)
 {
         struct secret *s = mem_new(sizeof(*s));
 
-        s->cap = cap < SECRET_CAP_MAX ? cap : SECRET_CAP_MAX;
+        s->cap = cap < SECRET_CAP_MAX ? (uint32_t)cap : SECRET_CAP_MAX;
         return s;
 }
 
@@ -72,10 +73,12 @@ struct secret *secret_new_from(const void *bytes, size_t len)
         struct secret *s = secret_new(len);
         size_t old_size;
 
+        if (len > s->cap) /* gigabytes: nothing that we read may be as long */
+                abort();
         if (len) {
                 grow(s, len, &old_size);
                 memcpy(s->bytes, bytes, len);
-                s->len = len;
+                s->len = (uint32_t)len;
         }
         return s;
 }
@@ -122,7 +125,7 @@ int secret_append(struct secret *s, const void *bytes, size_t len)
         if (!s->bytes || len > s->room - s->len)
                 old = grow(s, s->len + len, &old_size);
         memcpy(s->bytes + s->len, bytes, len);
-        s->len += len;
+        s->len += (uint32_t)len;
         s->bytes[s->len] = '\0';
         wiped_free(old, old_size);
         return 0;
@@ -219,7 +222,7 @@ static int read_all(int fd, size_t size_hint, struct secret *s)
                         return -errno;
                 if (n == 0)
                         break;
-                s->len += (size_t)n;
+                s->len += (uint32_t)n;
         }
         s->bytes[s->len] = '\0';
         return 0;

@@ -91,12 +91,12 @@ static void dump_secret(struct buf *b, const struct config_secret *s)
                    s->name, s->path, s->is_certificate, s->grace_usec, s->refresh_usec, s->verify_usec, s->mint_burst,
                    s->required);
         if (s->is_certificate) {
-                buf_printf(b, "  sign=%d cn=%s ttl=%" PRIu64 " key=%s", s->certificate.sign,
-                           or_none(s->certificate.common_name), s->certificate.ttl_usec,
-                           config_key_type_text(s->certificate.key_type));
-                dump_list(b, "alt", s->certificate.alt_names);
-                dump_list(b, "ip", s->certificate.ip_sans);
-                dump_list(b, "uri", s->certificate.uri_sans);
+                buf_printf(b, "  sign=%d cn=%s ttl=%" PRIu64 " key=%s", s->certificate->sign,
+                           or_none(s->certificate->common_name), s->certificate->ttl_usec,
+                           config_key_type_text(s->certificate->key_type));
+                dump_list(b, "alt", s->certificate->alt_names);
+                dump_list(b, "ip", s->certificate->ip_sans);
+                dump_list(b, "uri", s->certificate->uri_sans);
                 buf_char(b, '\n');
         }
         for (size_t i = 0; i < s->allow_len; i++)
