@@ -318,6 +318,7 @@ static bool step(struct sim *s, double *ret_at_s)
                 *ret_at_s = a.at_usec == USEC_NEVER ? NEVER_S : (double)a.at_usec / 1e6 + 1e-6;
                 if (at < *ret_at_s)
                         *ret_at_s = at;
+                sim_check(s, *ret_at_s > s->now_s);
                 return false;
         case LIFE_LOSE:
                 life_lost(&s->life, a.why);

@@ -134,7 +134,7 @@ static void rule_3_without_acknowledgement_g_runs_in_full(void **state)
 
 static void rule_3_one_replacement_at_a_time(void **state)
 {
-        struct sim *s = sim_new(.lease_s = 3600, .no_consumer = true);
+        struct sim *s = sim_new(.lease_s = 3600, .no_consumer = true, .burst = 20);
 
         sim_run_to(s, 10);
         sim_wish(s, LIFE_WHY_ROTATE);
@@ -144,7 +144,7 @@ static void rule_3_one_replacement_at_a_time(void **state)
                 sim_run_for(s, 1);
         }
         assert_int_equal(sim_count(s, LIFE_MINT), 2);
-        sim_run_for(s, 90); /* n has gone and the budget allows it: what waited is done, once */
+        sim_run_for(s, 60); /* n has gone: what waited is done, once */
         assert_int_equal(sim_count(s, LIFE_MINT), 3);
         sim_run_for(s, 200);
         assert_int_equal(sim_count(s, LIFE_MINT), 3);
