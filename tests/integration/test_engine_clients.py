@@ -93,16 +93,16 @@ def test_get_gives_a_field_raw_and_the_whole_as_json(stand, agent):
     assert reader(agent, "get", "nothing").returncode == 1
 
 
-def test_watch_prints_a_line_for_each_version(stand, agent, tmp_path):
+def test_watch_prints_a_line_for_each_version(stand, agent):
     version = version_of(stand)
-    out = tmp_path / "lines"
+    out = os.path.join(stand.scratch.root, f"{stand.tag}-lines")
     with open(out, "wb") as f:
         watching = subprocess.Popen(reader_command(agent, "watch", "db"), stdout=f, stderr=subprocess.STDOUT, cwd="/",
                                     env=base_env())
         try:
             def lines():
-                return [json.loads(line.split(" ", 1)[1]) for line in out.read_text().splitlines()
-                        if line.startswith("secret ")]
+                with open(out, encoding="utf-8") as shown:
+                    return [json.loads(line.split(" ", 1)[1]) for line in shown if line.startswith("secret ")]
             wait_until("the first line", lines, 10)
             agent.ask("POST", "/agent/v1/rotate/db")
             wait_until("the second line", lambda: len(lines()) == 2, 10)
