@@ -16,19 +16,24 @@
 #define NEW_TOKEN_WAIT_USEC (2 * USEC_PER_SEC)
 #define TIMEOUT_LEAST_USEC  (2 * USEC_PER_SEC)
 
-/* A hung request must not cost the lease: at most a third of what is left of it, at least 2 s; 0: the configured one. */
+/*
+ * A hung request must not cost the lease; 0: the configured one. A renewal or a look-up has half of the time until the last tenth
+ * begins, where a replacement would have to wait for it. A mint, which may have made what nobody would own, has a third of what
+ * the lease was given.
+ */
 static uint64_t timeout_of(const struct keeper *k)
 {
-        const uint64_t configured = 60 * USEC_PER_SEC;
+        const struct lease *lease = &k->life.current;
+        uint64_t configured = 60 * USEC_PER_SEC, most, tenth;
         struct instant now = renewer_now();
-        uint64_t end;
 
-        if (!k->life.has_current || k->life.current.first_usec == 0)
+        if (!k->life.has_current || lease->first_usec == 0)
                 return 0;
-        end = lease_end_usec(&k->life.current, now);
-        if (end == USEC_NEVER || end >= now.boot_usec + 3 * configured)
-                return 0;
-        return usec_max((end - usec_min(end, now.boot_usec)) / 3, TIMEOUT_LEAST_USEC);
+        most = lease->first_usec / 3;
+        tenth = lease_last_tenth_usec(lease, now);
+        if (k->life.in_flight != LIFE_MINT && tenth > now.boot_usec)
+                most = usec_min(most, (tenth - now.boot_usec) / 2);
+        return most >= configured ? 0 : usec_max(most, TIMEOUT_LEAST_USEC);
 }
 
 static void send(struct keeper *k, enum link_class class, struct vault_request *request, link_fn fn)

@@ -16,6 +16,8 @@
 #include "common/secret.h"
 
 #define IN_FLIGHT_MAX      8 /* a connection for each and one for the probe: a queue inside curl would forget the classes */
+#define LATE_MAX           32 /* calls that take long and have given their places away */
+#define LATE_USEC          (2 * USEC_PER_SEC)
 #define IN_FLIGHT_SLOW_MAX 6 /* mints and look-ups: they hang where a database behind Vault does */
 #define IN_FLIGHT_OF_ONE   4 /* of those, by class */
 #define PROBE_FAST_USEC    USEC_PER_SEC
@@ -30,6 +32,8 @@ struct link_call {
         struct vault_request request;
         struct token *token;
         struct http_call *http; /* NULL: still in the queue */
+        uint64_t sent_usec;
+        bool late;
         uint64_t timeout_usec;
         link_fn fn;
         void *arg;
@@ -45,8 +49,9 @@ struct vault_link {
         struct http_client *http;
         char *address, *namespace_header;
         struct call_list queue[LINK_CLASSES];
-        struct call_list flying;
-        unsigned flying_of[LINK_CLASSES];
+        struct call_list flying;          /* in the order of sending */
+        unsigned flying_of[LINK_CLASSES]; /* without the late ones */
+        unsigned late_len;
         double rate, burst, tokens, look_up_tokens;
         uint64_t refilled_usec;
         struct loop_timer *pump_timer;
@@ -88,7 +93,9 @@ static void call_free(struct link_call *c)
 {
         struct vault_link *link = c->link;
 
-        if (c->http)
+        if (c->late)
+                link->late_len--;
+        else if (c->http)
                 link->flying_of[c->class]--;
         list_remove(list_of(c), c);
         vault_request_done(&c->request);
@@ -120,9 +127,31 @@ static void refill(struct vault_link *link)
                 link->look_up_tokens = link->burst / 4 + 1;
 }
 
+/*
+ * What hangs with one engine behind Vault must not hold up the others: a call that takes long gives its place to the next.
+ *
+ * Return: usec until there is another such call; USEC_NEVER.
+ */
+static uint64_t let_late_ones_go(struct vault_link *link)
+{
+        uint64_t now = clock_boottime_usec();
+
+        for (struct link_call *c = link->flying.head; c && link->late_len < LATE_MAX; c = c->next) {
+                if (c->late)
+                        continue;
+                if (now < c->sent_usec + LATE_USEC)
+                        return c->sent_usec + LATE_USEC - now;
+                c->late = true;
+                link->late_len++;
+                link->flying_of[c->class]--;
+        }
+        return USEC_NEVER;
+}
+
 static bool has_place(const struct vault_link *link, enum link_class k)
 {
-        unsigned all = link->flying.len, slow = all - link->flying_of[LINK_TOKEN] - link->flying_of[LINK_RENEW];
+        unsigned all = link->flying.len - link->late_len,
+                 slow = all - link->flying_of[LINK_TOKEN] - link->flying_of[LINK_RENEW];
 
         if (k == LINK_TOKEN)
                 return all < IN_FLIGHT_MAX;
@@ -131,8 +160,8 @@ static bool has_place(const struct vault_link *link, enum link_class k)
         return all < IN_FLIGHT_MAX - 1 && slow < IN_FLIGHT_SLOW_MAX && link->flying_of[k] < IN_FLIGHT_OF_ONE;
 }
 
-/* Which queued call goes next? Sets *ret_wait_usec where only the rate limit holds it back. */
-static struct link_call *pick(struct vault_link *link, uint64_t *ret_wait_usec)
+/* Which queued call goes next? Sets *ret_wait_usec where the rate limit or the want of a place holds it back. */
+static struct link_call *pick(struct vault_link *link, uint64_t late_usec, uint64_t *ret_wait_usec)
 {
         bool limited = link->rate > 0;
 
@@ -140,14 +169,20 @@ static struct link_call *pick(struct vault_link *link, uint64_t *ret_wait_usec)
         for (enum link_class k = 0; k < LINK_CLASSES; k++) {
                 struct link_call *c = link->queue[k].head;
 
-                if (!c || !has_place(link, k))
+                if (!c)
                         continue;
+                if (!has_place(link, k)) {
+                        *ret_wait_usec = late_usec;
+                        continue;
+                }
                 if (limited && link->tokens < 1) {
-                        *ret_wait_usec = (uint64_t)((1 - link->tokens) / link->rate * 1e6) + 1;
+                        *ret_wait_usec =
+                                usec_min(*ret_wait_usec, (uint64_t)((1 - link->tokens) / link->rate * 1e6) + 1);
                         return NULL;
                 }
                 if (limited && k == LINK_LOOK_UP && link->look_up_tokens < 1) {
-                        *ret_wait_usec = (uint64_t)((1 - link->look_up_tokens) / (link->rate / 4) * 1e6) + 1;
+                        *ret_wait_usec = usec_min(*ret_wait_usec,
+                                                  (uint64_t)((1 - link->look_up_tokens) / (link->rate / 4) * 1e6) + 1);
                         return NULL;
                 }
                 return c;
@@ -178,17 +213,19 @@ static void send_now(struct vault_link *link, struct link_call *c)
         c->http = http_client_send(link->http, &request, on_reply, c);
         list_add(&link->flying, c);
         link->flying_of[c->class]++;
+        c->sent_usec = clock_boottime_usec();
 }
 
 static void pump(struct vault_link *link)
 {
         struct link_call *c;
-        uint64_t wait;
+        uint64_t wait, late;
 
         if (!link->open || link->probe) /* what waits must not be lost to a Vault that is in doubt */
                 return;
         refill(link);
-        while ((c = pick(link, &wait)) != NULL)
+        late = let_late_ones_go(link);
+        while ((c = pick(link, late, &wait)) != NULL)
                 send_now(link, c);
         if (wait != USEC_NEVER)
                 loop_timer_in(link->pump_timer, wait);
@@ -385,7 +422,7 @@ struct vault_link *vault_link_new(struct loop *loop, const struct config_vault *
                 .proxy = config->proxy,
                 .skip_verify = config->skip_verify,
                 .timeout_usec = config->timeout_usec,
-                .conns_max = IN_FLIGHT_MAX + 1,
+                .conns_max = IN_FLIGHT_MAX + LATE_MAX + 1,
         };
         struct http_client *client = http_client_new(loop, &http, ret_error);
         struct vault_link *link;
