@@ -9,15 +9,16 @@ that says for any path how it shall fail. Python's standard library and the open
         vault.requests("sys/leases/renew")        # what was asked, oldest first
 
 Paths stand without "/v1/" and may hold shell wildcards. The replies of a script are used one after the other; when all
-are used, the usual behaviour is back, unless the last one says "forever": true. A reply may say:
+are used, the usual behaviour is back, unless the last one says "forever": true. A script may be for those requests alone whose
+body fits a pattern (of a lease id, say). A reply may say:
 
-    usual: true            what the model would have answered
+    usual: true            what the model would have answered; with "edit": a function that gets that and returns another
     status, headers, body  body: text, or an object that is sent as JSON; status 429 and headers {"Retry-After": "5"}
     delay                  seconds before anything is answered
     reset                  "request" (RST instead of an answer), "head" (after a part of the head), "body" (after a part of the body)
     cut                    "body": the connection ends in good order in the middle of the body
     half_open: true        the request is read and nothing ever comes back
-    huge                   bytes of body that are sent (Content-Length says so; with "chunked": true it does not)
+    huge                   bytes of body that are sent in pieces (Content-Length says so; with "chunked": true it does not)
     huge_head              bytes of header fields before the answer
     drip                   seconds between the single bytes of the body
     raw                    text that is sent as it stands, then the connection is closed
@@ -79,15 +80,20 @@ class Authority:
         return done.stdout.decode()
 
     def make(self, name, sans="DNS:localhost,IP:127.0.0.1,IP:::1", days=2):
-        """Returns (certificate, key), as files."""
+        """Returns (certificate, key), as files. days: may be negative."""
         key, csr, cert, ext = (os.path.join(self.folder, name + end) for end in (".key", ".csr", ".pem", ".ext"))
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
                       "-keyout", key, "-out", csr)
         with open(ext, "w", encoding="ascii") as f:
             f.write("subjectAltName=%s\n" % sans)
-        self._openssl("x509", "-req", "-in", csr, "-CA", self.ca_cert, "-CAkey", self.ca_key, "-CAcreateserial",
+        self._openssl("x509", "-req", "-in", csr, "-CA", self.ca_cert, "-CAkey", self.ca_key, *self._serial(),
                       "-days", str(days), "-extfile", ext, "-out", cert)
         return cert, key
+
+    @staticmethod
+    def _serial():
+        # No file of serial numbers: several may be signed at once.
+        return ["-set_serial", "0x" + secrets.token_hex(15)]
 
     def sign(self, csr_pem, seconds):
         """Signs a CSR with its own SANs. Returns PEM."""
@@ -96,7 +102,7 @@ class Authority:
             f.write(csr_pem)
             f.flush()
             return self._openssl("x509", "-req", "-in", f.name, "-CA", self.ca_cert, "-CAkey", self.ca_key,
-                                 "-CAcreateserial", "-days", "1", "-copy_extensions", "copy")
+                                 *self._serial(), "-days", "1", "-copy_extensions", "copy")
 
     def key_and_csr(self, common_name):
         """Returns (key, CSR), both PEM."""
@@ -133,6 +139,7 @@ class Model:
         self.tokens, self.leases = {}, {}
         self.token_ttl, self.token_max_ttl, self.token_type, self.token_period = 3600, 86400, "service", 0
         self.lease_ttl, self.lease_max_ttl, self.renewable = 3600, 86400, True
+        self.given = set()         # every token, password and key that ever left this place
         self.certificate_ttl = 86400
         self.kv = {"kv/notes/dbinfo": {"host": "127.0.0.1", "port": 3306, "database": "notes"}}
         self.kv2 = {}              # "kv2/data/x" -> {...}; None: deleted
@@ -145,6 +152,7 @@ class Model:
     # --- what tests do to it
     def add_token(self, ttl=None, root=False):
         token = "hvs." + secrets.token_urlsafe(24)
+        self.given.add(token)
         now, ttl = time.monotonic(), self.token_ttl if ttl is None else ttl
         self.tokens[token] = {"accessor": secrets.token_urlsafe(12), "born": now, "end": None if root else now + ttl,
                               "ttl": ttl, "type": self.token_type, "root": root, "period": self.token_period,
@@ -294,13 +302,15 @@ class Model:
         if path.startswith("database/creds/"):
             self.counts["mint"] += 1
             lease_id = path + "/" + secrets.token_urlsafe(18)
+            password = "-" + secrets.token_urlsafe(14)
+            self.given.add(password)
             now = time.monotonic()
             self.leases[lease_id] = {"token": token, "end": now + self.lease_ttl, "max_end": now + self.lease_max_ttl,
                                      "ttl": self.lease_ttl, "renewable": self.renewable}
             return 200, self._shape(lease_id=lease_id, renewable=self.renewable, lease_duration=self.lease_ttl,
                                     mount_type="database",
                                     data={"username": "v-approle-notes-%d" % next(self._number),
-                                          "password": "-" + secrets.token_urlsafe(14)})
+                                          "password": password})
         if path in self.static_creds:
             user, password, ttl = self.static_creds[path]
             return 200, self._shape(data={"username": user, "password": password, "ttl": ttl, "rotation_period": ttl})
@@ -328,6 +338,7 @@ class Model:
             ca = f.read().strip()
         data = {"certificate": pem.strip(), "issuing_ca": ca, "ca_chain": [ca], "serial_number": serial, "expiration": end}
         if key:
+            self.given.add(key.split("\n")[1])
             data.update(private_key=key.strip(), private_key_type="ec")
         return data
 
@@ -342,7 +353,6 @@ class Wire:
     def __init__(self, vault, sock, number):
         self.vault, self.sock, self.number = vault, sock, number
         self.buffer = b""
-        self.plain = sock
 
     def run(self):
         try:
@@ -370,7 +380,7 @@ class Wire:
     def abort(self):
         """Ends it from another thread."""
         try:
-            self.plain.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # not the TLS one's: it belongs to its own thread
         except OSError:
             pass
 
@@ -432,10 +442,11 @@ class Wire:
         headers = dict(reply.get("headers", {}))
         if reply.get("usual"):
             status, content = self.vault.usual(request)
+            content = reply["edit"](content) if "edit" in reply else content
         else:
             status, content = reply.get("status", 200), reply.get("body")
         if reply.get("huge"):
-            content = b"x" * int(reply["huge"])
+            content = b""
         elif content is None:
             content = b"" if status == 204 or not reply.get("usual", False) and "body" not in reply and status < 400 else b"{}"
             if status >= 400 and "body" not in reply:
@@ -452,7 +463,7 @@ class Wire:
             if reply.get("chunked"):
                 headers["Transfer-Encoding"] = "chunked"
             else:
-                headers.setdefault("Content-Length", str(len(content)))
+                headers.setdefault("Content-Length", str(int(reply.get("huge", 0)) or len(content)))
         return status, content, headers
 
     def _send(self, request, reply, status, headers, content):
@@ -464,6 +475,10 @@ class Wire:
         if reply.get("reset") == "head":
             self.sock.sendall(head[:len(head) // 2])
             self._reset()
+        if reply.get("huge"):
+            self.sock.sendall(head)
+            self._flood(int(reply["huge"]), reply.get("chunked"))
+            return
         if status == 204 or request.method == "HEAD":
             content = b""
         elif reply.get("chunked"):
@@ -483,6 +498,15 @@ class Wire:
             return
         self.sock.sendall(head + content)
 
+    def _flood(self, size, chunked):
+        piece = b"x" * 65536
+        for at in range(0, size, len(piece)):
+            if self.vault.stopping:
+                raise Hangup
+            part = piece[:size - at]
+            self.sock.sendall(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+        self.sock.sendall(b"0\r\n\r\n" if chunked else b"")
+
     def _reset(self):
         # SO_LINGER of 0 makes close() send RST.
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -490,10 +514,10 @@ class Wire:
 
 
 class FakeVault:
-    def __init__(self, tls=True, folder=None, want_client_cert=False, tls_max=None, port=0, host="127.0.0.1"):
-        self.folder = folder or tempfile.mkdtemp(prefix="fake-vault-")
-        self._own_folder = folder is None
-        self.authority = Authority(self.folder)
+    def __init__(self, tls=True, authority=None, want_client_cert=False, tls_max=None, port=0, host="127.0.0.1"):
+        self._own_folder = authority is None
+        self.authority = authority or Authority(tempfile.mkdtemp(prefix="fake-vault-"))
+        self.folder = self.authority.folder
         self.ca_cert = self.authority.ca_cert
         self.model = Model(self.authority)
         self.on_connect = None
@@ -503,14 +527,15 @@ class FakeVault:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._scripts, self._log, self._wires = [], [], set()
-        self._numbers = itertools.count(1)
+        self.connects = 0
         self._listener = None
         self.up()
 
     def _context(self, want_client_cert, tls_max):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.cert, self.key = self.authority.make("server")
+        self.cert, self.key = self.authority.make("server-" + secrets.token_hex(4))
         context.load_cert_chain(self.cert, self.key)
+        context.num_tickets = 0  # a session that goes on is not looked at again: new connections are to be new
         if want_client_cert:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.ca_cert)
@@ -551,8 +576,9 @@ class FakeVault:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            wire = Wire(self, sock, next(self._numbers))
             with self._lock:
+                self.connects += 1
+                wire = Wire(self, sock, self.connects)
                 self._wires.add(wire)
             threading.Thread(target=wire.run, daemon=True).start()
 
@@ -594,20 +620,24 @@ class FakeVault:
         self.model.sealed = False
 
     # --- the script
-    def script(self, path, replies, method=None):
-        """Takes the place of an earlier script for the same path and method; [] takes it away."""
+    def script(self, path, replies, method=None, body=None):
+        """Takes the place of an earlier script for the same path, method and body; [] takes it away."""
+        key = path, method, body
         with self._lock:
-            self._scripts = [s for s in self._scripts if (s["path"], s["method"]) != (path, method)]
+            self._scripts = [s for s in self._scripts if s["key"] != key]
             if replies:
                 queue = collections.deque()
                 for reply in replies:
                     queue.extend([reply] * int(reply.get("times", 1)))
-                self._scripts.insert(0, {"path": path, "method": method, "queue": queue})
+                self._scripts.insert(0, {"key": key, "queue": queue})
 
     def next_reply(self, request):
         with self._lock:
             for script in self._scripts:
-                if script["method"] not in (None, request.method) or not fnmatch.fnmatchcase(request.path, script["path"]):
+                path, method, body = script["key"]
+                if method not in (None, request.method) or not fnmatch.fnmatchcase(request.path, path):
+                    continue
+                if body and not fnmatch.fnmatchcase(request.body, body):
                     continue
                 if not script["queue"]:
                     continue
