@@ -7,6 +7,9 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
+#define NAMED_MAX                                                                                                      \
+        20 /* in one line or answer about what is missing: ten thousand names help nobody, and cost each time */
+
 /**
  * renewer_rotate() - an operator wants other versions
  * @r: the renewer
@@ -135,19 +138,23 @@ json_t *renewer_status(const struct renewer *r)
         return list;
 }
 
+static bool is_missing(const struct keeper *k)
+{
+        return k->cfg && k->cfg->required && !store_current(k->secret);
+}
+
 bool renewer_required_ready(const struct renewer *r, char **ret_missing)
 {
         struct buf text = BUF_INIT;
+        unsigned n = 0;
 
-        for (struct store_secret *s = store_next(r->ctx.store, NULL); s; s = store_next(r->ctx.store, s)) {
-                const struct keeper *k = store_tag(s);
-
-                if (!k->cfg->required || store_current(s))
-                        continue;
-                buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", k->name,
-                           k->error ? k->error : store_reason(s));
-        }
-        if (text.len == 0) {
+        for (const struct keeper *k = r->nothing_valid > 0 ? r->keepers : NULL; k; k = k->next)
+                if (is_missing(k) && ++n <= NAMED_MAX)
+                        buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", k->name,
+                                   k->error ? k->error : store_reason(k->secret));
+        if (n > NAMED_MAX)
+                buf_printf(&text, " and %u more", n - NAMED_MAX);
+        if (n == 0) {
                 buf_done(&text);
                 return true;
         }
@@ -164,33 +171,33 @@ static void add_reason(json_t *reasons, const char *name, const char *text)
 
 bool renewer_all_good(const struct renewer *r, json_t *reasons)
 {
-        bool good = true;
+        unsigned n = 0;
 
-        for (struct keeper *k = r->keepers; k; k = k->next) {
-                if (!k->cfg)
-                        continue;
-                if (!store_current(k->secret))
-                        add_reason(reasons, k->name, store_reason(k->secret));
-                else if (k->life.current.failing || k->life.mint_failing)
-                        add_reason(reasons, k->name, k->error ? k->error : "cannot be renewed or read again");
-                else
-                        continue;
-                good = false;
+        for (const struct keeper *k = r->keepers; k; k = k->next) {
+                const char *why = NULL;
+
+                if (k->cfg && !store_current(k->secret))
+                        why = store_reason(k->secret);
+                else if (k->cfg && (k->life.current.failing || k->life.mint_failing))
+                        why = k->error ? k->error : "cannot be renewed or read again";
+                if (why && ++n <= NAMED_MAX)
+                        add_reason(reasons, k->name, why);
         }
-        return good;
+        if (n > NAMED_MAX)
+                json_array_append_new(reasons, json_sprintf("%u more fail", n - NAMED_MAX));
+        return n == 0;
 }
 
 bool renewer_any_required_lost(const struct renewer *r, json_t *reasons)
 {
-        bool lost = false;
+        unsigned n = 0;
 
-        for (struct keeper *k = r->keepers; k; k = k->next) {
-                if (!k->cfg || !k->cfg->required || store_current(k->secret))
-                        continue;
-                add_reason(reasons, k->name, store_reason(k->secret));
-                lost = true;
-        }
-        return lost;
+        for (const struct keeper *k = r->nothing_valid > 0 ? r->keepers : NULL; k; k = k->next)
+                if (is_missing(k) && ++n <= NAMED_MAX)
+                        add_reason(reasons, k->name, store_reason(k->secret));
+        if (n > NAMED_MAX)
+                json_array_append_new(reasons, json_sprintf("%u more have nothing valid", n - NAMED_MAX));
+        return n > 0;
 }
 
 unsigned renewer_leaving(const struct renewer *r)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#define DRAWS        32               /* 256 bytes: getrandom(2) gives as many at once, or none */
 #define FAILURES_MAX ((1U << 24) - 1) /* what the field holds; the step is at its cap long before */
 
 /**
@@ -46,14 +47,19 @@ void backoff_reset(struct backoff *b)
  */
 double backoff_random(void)
 {
-        uint64_t bits;
+        /* A store of them: each look at each of ten thousand secrets asks for one. It protects nothing, so it may lie there. */
+        static __thread uint64_t bits[DRAWS];
+        static __thread size_t left;
         ssize_t n;
 
-        do
-                n = getrandom(&bits, sizeof(bits), 0);
-        while (n < 0 && errno == EINTR);
-        /* A kernel without getrandom() has nothing to spread by; the middle still waits. */
-        if (n != (ssize_t)sizeof(bits))
-                return 0.5;
-        return (double)(bits >> 11) * 0x1p-53;
+        if (left == 0) {
+                do
+                        n = getrandom(bits, sizeof(bits), 0);
+                while (n < 0 && errno == EINTR);
+                /* A kernel without getrandom() has nothing to spread by; the middle still waits. */
+                if (n != (ssize_t)sizeof(bits))
+                        return 0.5;
+                left = DRAWS;
+        }
+        return (double)(bits[--left] >> 11) * 0x1p-53;
 }
