@@ -227,7 +227,9 @@ class Unchanged:
 
     def __exit__(self, kind, error, trace):
         if kind is None:
-            assert self._look() == self._before
+            now = self._look()
+            changed = {what: (self._before[what], now[what]) for what in now if now[what] != self._before[what]}
+            assert not changed, changed
 
 
 def one_line(text):

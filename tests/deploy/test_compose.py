@@ -1,8 +1,12 @@
 """The stack in containers: what separates its parts, what outlasts what, and that no request fails by it."""
 
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -78,8 +82,9 @@ def test_each_secret_lies_where_it_belongs(stack):
     assert stack.exec("agent", "stat", "-c", "%a %U", "/run/leasekeeper/state").split() == ["700", "leasekeeper"]
     for path in ("/run/leasekeeper", "/run/leasekeeper/state", "/run/credentials/secret-id"):
         assert stack.try_exec("app", "ls", path).returncode != 0, path
-    shared = stack.exec("app", "grep", " /run/leasekeeper ", "/proc/mounts").split()
-    assert shared[2] == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= set(shared[3].split(","))
+    for service, options in (("agent", {"rw", "nosuid", "nodev", "noexec"}), ("app", {"ro"})):
+        shared = stack.exec(service, "grep", " /run/leasekeeper ", "/proc/mounts").split()
+        assert shared[2] == "tmpfs" and options <= set(shared[3].split(",")), shared
 
 
 def provisioner(stack, code):
@@ -98,8 +103,8 @@ for name in sorted(os.listdir(setup.HERE)):
     assert listed == ["done 0o600 64016", "operator-token 0o600 64016"]
     answers = provisioner(stack, """
 v = provision.Vault(setup.ADDRESS, setup.CA_FILE, setup.read(setup.OPERATOR_TOKEN))
-for method, path in (("GET", "sys/mounts"), ("GET", "database/creds/notes"), ("POST", "sys/leases/revoke-prefix/database/"),
-                     ("POST", "sys/leases/revoke-prefix/auth/"), ("GET", "kv/notes/dbinfo"), ("POST", "auth/token/create"),
+for method, path in (("GET", "sys/mounts"), ("GET", "database/creds/notes"), ("POST", "sys/leases/revoke-prefix/database"),
+                     ("POST", "sys/leases/revoke-prefix/auth"), ("GET", "kv/notes/dbinfo"), ("POST", "auth/token/create"),
                      ("GET", "auth/token/lookup-self"), ("POST", "sys/seal"), ("POST", "auth/approle/role/notes/secret-id")):
     print(v.raw(method, path, {} if method == "POST" else None)[0], path)
 """).splitlines()
@@ -111,8 +116,6 @@ def test_no_secret_in_image_environment_or_log(stack):
     secrets.append(stack.exec("agent", "cat", "/run/credentials/secret-id").strip())
     key = stack.exec("vault", "openssl", "base64", "-in", "/var/lib/openbao-seal/key").strip()
     secrets += [key, stack.exec("vault", "od", "-An", "-tx1", "-v", "/var/lib/openbao-seal/key").replace(" ", "").replace("\n", "")]
-    got = stack.exec("app", "bash", "-c", "exec 3<>/dev/null; cat /proc/sys/kernel/hostname")
-    assert got
     assert all(len(s) > 20 for s in secrets)
     for service in IMAGES:
         container = stack.inspect(service)
@@ -128,7 +131,6 @@ def test_no_secret_in_image_environment_or_log(stack):
 
 @pytest.mark.parametrize("service", IMAGES)
 def test_an_image_says_what_it_is_and_holds(stack, service):
-    import json
     image = json.loads(run("docker", "image", "inspect", stack.inspect(service)["Image"]))[0]
     labels = image["Config"]["Labels"]
     for label in ("title", "description", "version", "licenses"):
@@ -243,8 +245,8 @@ def test_the_dashboards_are_a_profile(stack):
 
 # Wrong use: one line each
 
-def refused(stack, target="up", prefix=(), **variables):
-    done = subprocess.run([*prefix, sys.executable, "-B", STACK, target], env={**stack.env, **variables}, capture_output=True, text=True,
+def refused(stack, target="up", **variables):
+    done = subprocess.run([sys.executable, "-B", STACK, target], env={**stack.env, **variables}, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 1, done.stdout
     assert done.stdout == ""
@@ -278,13 +280,9 @@ def demo_runs():
 
 
 def test_no_right_to_the_engine_is_said_in_one_line(stack):
-    if os.geteuid() != 0 or not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
-        pytest.skip("needs root, to become somebody without rights, and an engine on a UNIX socket")
-    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    # A copy of the door in a folder that anybody may enter: what refuses must be the door itself.
-    import shutil
-    import socket
-    import tempfile
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become somebody without rights")
+    # A door of our own in a folder that anybody may enter: what refuses must be the door itself.
     folder = tempfile.mkdtemp(prefix="leasekeeper-door.")
     try:
         os.chmod(folder, 0o755)
@@ -299,7 +297,7 @@ def test_no_right_to_the_engine_is_said_in_one_line(stack):
                                   env={"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{folder}/docker.sock", "HOME": "/"})
     finally:
         shutil.rmtree(folder)
-    assert path and done.returncode == 1
+    assert done.returncode == 1
     assert "you may not talk to Docker" in one_line(done.stderr)
 
 
