@@ -349,6 +349,7 @@ class MariaDb:
         self.log = os.path.join(self.folder, "server.log")
         self.port = free_port()
         self.client_config = os.path.join(scratch.root, f"{name}.cnf")
+        self.options = []  # more words for the server's command line
         self.process = None
         self._password = provision.random_password()
         write_private(self.client_config, f"[client]\nuser=root\npassword={self._password}\nsocket={self.socket}\n")
@@ -378,7 +379,7 @@ class MariaDb:
             f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
             f"--pid-file={self.folder}/mariadb.pid", f"--init-file={init}", "--general-log=1",
             f"--general-log-file={self.general_log}", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M",
-            "--performance-schema=OFF", "--max-connections=300", "--character-set-server=utf8mb4"],
+            "--performance-schema=OFF", "--max-connections=300", "--character-set-server=utf8mb4", *self.options],
             self.log, {"PATH": "/usr/bin:/bin"})
         self.process.wait_for("MariaDB to answer", self._answers)
         os.unlink(init)

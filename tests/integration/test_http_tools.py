@@ -17,7 +17,8 @@ CONFIG = os.path.join(TOP, "tests", "integration", "schemathesis.toml")
 def test_schemathesis_finds_nothing(stand, tmp_path):
     """Each operation of /openapi.json, with good and with bad data: what is answered is what is described."""
     app = stand.start(CALM)
-    words = [SCHEMATHESIS, "--config-file", CONFIG, "--no-color", "run", f"http://127.0.0.1:{app.port}/openapi.json", "--checks", "all", "--seed", "1",
+    words = [SCHEMATHESIS, "--config-file", CONFIG, "--no-color", "run",
+             f"http://127.0.0.1:{app.port}/openapi.json", "--checks", "all", "--seed", "1",
              "--max-examples", "30", "--continue-on-failure", "--no-shrink", "--request-timeout", "10"]
     run = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False, cwd=tmp_path,
                          env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"})
