@@ -103,6 +103,107 @@ static void rule_4_serves_again_within_two_seconds_of_the_unseal(void **state)
         (void)state;
 }
 
+/* --- rule 6: tokens --- */
+
+/* The file keeps what has ended; the state tells whether it is served. */
+static const struct world_lease *served(void)
+{
+        cleanup_free char *text = world_read("db.json");
+        const char *key = text ? strstr(text, "username\"") : NULL, *user = key ? strstr(key, "\"u") : NULL;
+        unsigned number = user ? (unsigned)atoi(user + 2) : 0;
+
+        return number > 0 && file_says("state/secret-db.json", "\"current\"") ? &world.lease[number - 1] : NULL;
+}
+
+static void rule_6_days_with_tokens_at_their_max_ttl(void **state)
+{
+        world.token_max_s = 4 * 3600;
+        start_with_db();
+        for (unsigned minute = 0; minute < 3 * 24 * 60; minute++) {
+                world_run_for(60);
+                assert_non_null(served());
+                assert_true(world_lease_lives(served()));
+                assert_in_range(world_live(), 1, 2);
+        }
+        assert_in_range(world.logins, 3 * 6, 3 * 8);
+        assert_in_range(world.leases, world.logins, world.logins + 1);
+        for (unsigned i = 0; i + 2 < world.tokens; i++)
+                assert_true(world.token[i].revoked); /* with the last of its leases */
+        (void)state;
+}
+
+static void rule_6_token_whose_renewals_fail_is_replaced_before_its_end(void **state)
+{
+        world_at("auth/token/renew-self")->status = 500;
+        start_with_db();
+        for (unsigned minute = 0; minute < 24 * 60; minute++) {
+                world_run_for(60);
+                assert_non_null(served());
+                assert_true(world_lease_lives(served()));
+        }
+        assert_in_range(world.logins, 24, 30);
+        (void)state;
+}
+
+/* --- whatever happens --- */
+
+static void make_trouble(unsigned r)
+{
+        static const char *const paths[] = {DB,
+                                            "sys/leases/renew",
+                                            "sys/leases/lookup",
+                                            "sys/leases/revoke",
+                                            "auth/token/renew-self",
+                                            "auth/token/lookup-self"};
+        static const int statuses[] = {500, 429, 403, 400, 404, -1, 503, 412};
+
+        for (unsigned i = 0; i < array_len(paths); i++) {
+                world_at(paths[i])->status = (r >> i & 3) == 0 ? statuses[(r >> (i + 8)) % array_len(statuses)] : 0;
+                world_at(paths[i])->retry_after_s = (r >> i & 7) == 1 ? 30 : 0;
+        }
+        world.sealed = r >> 20 % 16 == 0;
+}
+
+static void trouble_and_kills(unsigned seed)
+{
+        srandom(seed);
+        world.random = seed;
+        world.token_max_s = 4 * 3600;
+        start_with_db();
+        for (unsigned minute = 0; minute < 2 * 24 * 60; minute++) {
+                if (minute % 7 == 0)
+                        make_trouble((unsigned)random());
+                if (random() % 50 == 0)
+                        restart();
+                if (random() % 100 == 0)
+                        world_signal(random() % 2 ? SIGHUP : SIGUSR1);
+                world_run_for(60);
+                assert_true(world.running);
+                if (served() && !world_lease_lives(served()))
+                        fail_msg("seed %u, minute %u: a dead version is served", seed, minute);
+        }
+        for (unsigned i = 0; i < world.paths; i++)
+                world.path[i].status = 0;
+        world.sealed = false;
+        world_run_for(900 + 300); /* and when it is over, it is over */
+        assert_non_null(served());
+        assert_true(world_lease_lives(served()));
+        assert_in_range(world_live(), 1, 2);
+}
+
+static void days_of_trouble_and_kills(void **state)
+{
+        const char *one = getenv("SIM_SEED");
+
+        for (unsigned seed = 1; seed <= 8; seed++) {
+                if (one && (unsigned)atoi(one) != seed)
+                        continue;
+                world_teardown(state);
+                world_setup(state);
+                trouble_and_kills(seed);
+        }
+}
+
 /* --- rule 7: a 403 --- */
 
 static void rule_7_forbidden_path_concerns_that_secret_alone(void **state)
@@ -564,6 +665,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(rule_4_one_probe_asks_while_vault_is_away, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_4_serves_again_within_two_seconds_of_the_unseal, world_setup,
                                                 world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_days_with_tokens_at_their_max_ttl, world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_token_whose_renewals_fail_is_replaced_before_its_end,
+                                                world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(days_of_trouble_and_kills, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_forbidden_path_concerns_that_secret_alone, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_dead_token_is_replaced_by_one_login, world_setup,

@@ -30,6 +30,7 @@ struct world_token {
 
 struct world {
         double now_s, wall_off_s;
+        uint64_t random;
         char dir[64]; /* scratch, on tmpfs */
         const char *secret_id; /* the right one */
         double lease_s, max_s, token_s, token_max_s;
@@ -62,6 +63,7 @@ char *world_read(const char *name); /* new; NULL: not there */
 /* --- world_vault.c --- */
 struct world_path *world_at(const char *path); /* how a path behaves, and how often it was asked */
 unsigned world_asked(const char *path);
+bool world_lease_lives(const struct world_lease *l);
 unsigned world_live(void);  /* leases alive at Vault */
 void world_revoke_tokens(void); /* by hand */
 unsigned world_all_requests(void);

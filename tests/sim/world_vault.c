@@ -72,7 +72,7 @@ static bool token_lives(unsigned number)
         return number > 0 && !t->revoked && world.now_s < t->end_s;
 }
 
-static bool lease_lives(const struct world_lease *l)
+bool world_lease_lives(const struct world_lease *l)
 {
         return l->revoked_s < 0 && world.now_s < l->end_s && token_lives(l->token);
 }
@@ -82,7 +82,7 @@ unsigned world_live(void)
         unsigned n = 0;
 
         for (unsigned i = 0; i < world.leases; i++)
-                n += lease_lives(&world.lease[i]);
+                n += world_lease_lives(&world.lease[i]);
         return n;
 }
 
@@ -171,7 +171,7 @@ static struct answer lease_call(const char *path, const json_t *body)
                         l->revoked_s = world.now_s;
                 return (struct answer){.status = 204};
         }
-        if (!l || !lease_lives(l))
+        if (!l || !world_lease_lives(l))
                 return refuse(400, strcmp(path, "sys/leases/lookup") == 0 ? "invalid lease" : "lease not found");
         if (strcmp(path, "sys/leases/renew") == 0) {
                 l->end_s = world.now_s + world.lease_s;
