@@ -35,7 +35,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
-.PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz bench install uninstall deb test-deploy test-vm map format clean \
+.PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz bench soak screenshots install uninstall deb test-deploy test-vm map format clean \
         up down images base-image logs db-users db-query-logs vault-revoke rotate
 binaries: $(BIN)
 all: $(BIN)
@@ -88,6 +88,10 @@ test: deps
 	$(Q)tests/run-all.sh
 sanitize: deps
 	$(Q)tests/run-sanitize.sh
+soak: deps all
+	$(Q)exec $(PYTHON) -B tests/soak.py
+screenshots: deps all
+	$(Q)SCREENSHOTS=docs tests/run-integration.sh -k test_axe_finds_nothing
 bench: deps all
 	$(Q)tests/bench/deps.sh && exec $(PYTHON) -B tests/bench/bench.py $(BENCH_ARGS)
 demo: deps-demo
