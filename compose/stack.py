@@ -242,6 +242,11 @@ def up(*services):
     if not all(image_exists(name) for name in re.findall(r"image: (leasekeeper/\S+)", config)):
         check_base()
         bring_authorities()
+    # A new agent first, while the old app holds the memory that they share: where both were replaced at once, token and
+    # leases would be lost.
+    if not services and "app" in containers():
+        compose("up", "-d", "agent")
+        wait_ready(["agent"])
     compose("up", "-d", *services)
     wait_ready(wanted)
     address = os.environ.get("BIND_ADDRESS") or "127.0.0.1"

@@ -167,7 +167,7 @@ def test_a_restarted_and_a_recreated_agent_adopt_too(stack):
         stack.wait_healthy("agent")
         settle(stack)
         old = stack.ids()["agent"]
-        stack.compose("up", "-d", "--no-deps", "--force-recreate", "agent")
+        stack.compose("up", "-d", "--force-recreate", "agent")
         stack.wait_healthy("agent")
         assert stack.ids()["agent"] != old
         settle(stack)
@@ -212,6 +212,25 @@ def test_a_machine_that_starts_again_needs_nobody(stack):
 
 
 # The commands
+
+def test_newer_images_adopt_too(stack):
+    """The agent is replaced while the old app runs, then the app: a version that is valid stays the one in use."""
+    versions, users, tag = stack.versions(), stack.users(), "next"
+    images = [stack.inspect(s)["Config"]["Image"] for s in IMAGES]
+    newer = [name.rsplit(":", 1)[0] + ":" + tag for name in images]
+    note = stack.app.add("before the upgrade")
+    try:
+        for old, new in zip(images, newer):
+            run("docker", "tag", old, new)
+        stack.make("up", LEASEKEEPER_TAG=tag)
+        assert {stack.inspect(s)["Config"]["Image"] for s in IMAGES} == set(newer)
+        assert stack.versions() == versions and stack.users() == users
+        assert note["id"] in [n["id"] for n in stack.app.notes()]
+    finally:
+        stack.make("up")
+        run("docker", "rmi", *newer)
+    assert stack.versions() == versions
+
 
 def test_up_again_changes_nothing(stack):
     ids = stack.ids()
