@@ -16,8 +16,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(TOP, "compose", "local"), os.path.dirname(os.path.abspath(__file__))]
 
 # servers.py makes provision importable: it stands first.
-from servers import free_port, wait_until, write_private  # noqa: E402
-from daemons import Agent, AgentConfig, UnixConnection, ask  # noqa: E402
+from servers import Process, free_port, wait_until, write_private  # noqa: E402
+from daemons import Agent, AgentConfig, UnixConnection, ask, base_env, bin_dir  # noqa: E402
 from vault import Authority, FakeVault  # noqa: E402
 
 LOG_DIR = os.path.join(TOP, "build", "test-logs")
@@ -52,6 +52,7 @@ class FakeAgent(Agent):
         super().__init__(scratch, None, None, AgentConfig(log_level="debug"), name)
         self.vault = vault
         self.blocks, self.vault_lines = [], []
+        self.before = []  # words before the command that starts it
         self.address = vault.address
         self.ca_file = os.path.join(self.conf, "vault-ca.pem")
 
@@ -63,6 +64,11 @@ class FakeAgent(Agent):
     def write_credentials(self):
         self._own(os.path.join(self.conf, "role-id"), "role")
         self._own(os.path.join(self.conf, "secret-id"), next(iter(self.vault.model.secret_ids)))
+
+    def launch(self, env=None):
+        words = [*self.before, *self.ids.prefix(self.uid), self.scratch.program(os.path.join(bin_dir(), "leasekeeperd"), self.uid),
+                 "-config", self.config_file, "-log-level", self.config.log_level]
+        self.process = Process("leasekeeperd", words, self.log, {**base_env(), **(env or {})})
 
     def config_text(self):
         lines = "\n  ".join(self.vault_lines)
@@ -294,7 +300,8 @@ class Scenes:
 def all_scenes(request, scratch):
     """The body of each module's fixture `scenes`, of the session: the scenes of all modules begin with the first of them."""
     if not hasattr(request.session, "fake_scenes"):
-        functions = [item.function.scene for item in request.session.items if hasattr(item.function, "scene")]
+        functions = [item.function.scene for item in request.session.items
+                     if hasattr(item.function, "scene") and not item.get_closest_marker("skip")]
         request.session.fake_scenes = Scenes(scratch, functions)
         request.addfinalizer(request.session.fake_scenes.end)
     return request.session.fake_scenes

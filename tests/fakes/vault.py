@@ -95,6 +95,22 @@ class Authority:
         # No file of serial numbers: several may be signed at once.
         return ["-set_serial", "0x" + secrets.token_hex(15)]
 
+    def make_for(self, name, start, end):
+        """Like make(), for the time between two of the form YYYYMMDDHHMMSSZ."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            index, serial, config, key, csr, cert = (os.path.join(folder, f) for f in ("i", "s", "c", name + ".key", "r", "pem"))
+            with open(index, "w", encoding="ascii"), open(serial, "w", encoding="ascii") as f:
+                f.write(secrets.token_hex(8))
+            with open(config, "w", encoding="ascii") as f:
+                f.write("[ca]\ndefault_ca = d\n[d]\ndatabase = %s\nserial = %s\nnew_certs_dir = %s\ndefault_md = sha256\n"
+                        "policy = p\n[p]\ncommonName = supplied\n" % (index, serial, folder))
+            self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
+                          "-keyout", key, "-out", csr)
+            self._openssl("ca", "-batch", "-notext", "-config", config, "-cert", self.ca_cert, "-keyfile", self.ca_key,
+                          "-startdate", start, "-enddate", end, "-in", csr, "-out", cert)
+            with open(cert, encoding="ascii") as c, open(key, encoding="ascii") as k:
+                return c.read().strip(), k.read().strip()
+
     def sign(self, csr_pem, seconds):
         """Signs a CSR with its own SANs. Returns PEM."""
         del seconds  # the openssl command of Debian 12 counts in days; what the agent goes by stands in "expiration"
@@ -144,6 +160,7 @@ class Model:
         self.kv = {"kv/notes/dbinfo": {"host": "127.0.0.1", "port": 3306, "database": "notes"}}
         self.kv2 = {}              # "kv2/data/x" -> {...}; None: deleted
         self.static_creds = {}     # "database/static-creds/x" -> (user name, password, ttl)
+        self.ready = {}            # path -> what is answered without any work
         self.forbidden = set()     # patterns of paths that the policy forbids
         self.hide_lookup_self = False
         self.counts = collections.Counter()
@@ -299,6 +316,9 @@ class Model:
 
     def _engine(self, request, path, body, token):
         parts = path.split("/")
+        if path in self.ready:
+            self.counts["ready"] += 1
+            return 200, self.ready[path]
         if path.startswith("database/creds/"):
             self.counts["mint"] += 1
             lease_id = path + "/" + secrets.token_urlsafe(18)
