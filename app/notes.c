@@ -27,6 +27,7 @@
  */
 #define MADE_UP_MARK   0x01
 #define MADE_UP_BYTES  16
+#define KEY_RANDOM     8
 #define MADE_UP_PREFIX "notesd-"
 
 struct notes_call {
@@ -50,6 +51,8 @@ struct notes {
         struct db_worker *reader, *writer;
         struct ages waiting, settling, refused; /* settling: writes past --db-wait that may be committed */
         struct loop_timer *timer, *refuse_timer;
+        unsigned char random[32 * KEY_RANDOM]; /* for keys: one system call for many */
+        size_t random_left;
         struct metric_series *select_latency, *insert_latency;
 };
 
@@ -76,26 +79,33 @@ static void age_remove(struct notes_call *c)
 
 /* --- keys --- */
 
-static void key_make_up(struct db_key *key)
+static void draw_random(struct notes *n)
+{
+        while (n->random_left < KEY_RANDOM) {
+                /* Up to 256 bytes come whole. */
+                ssize_t got = getrandom(n->random, sizeof(n->random), 0);
+
+                if (got == (ssize_t)sizeof(n->random)) {
+                        n->random_left = sizeof(n->random);
+                } else if (got >= 0 || errno != EINTR) {
+                        log_error("no random bytes: %s", strerror(errno));
+                        exit(1);
+                }
+        }
+}
+
+static void key_make_up(struct notes *n, struct db_key *key)
 {
         uint64_t now_usec = clock_realtime_usec();
-        size_t have = 0;
 
         key->bytes[0] = MADE_UP_MARK;
         key->len = 1 + MADE_UP_BYTES;
         /* The time first: neighbours in time are neighbours in the index, which then needs no random page for each insert. */
         for (int i = 0; i < 8; i++)
                 key->bytes[1 + i] = (unsigned char)(now_usec >> (56 - 8 * i));
-        while (have < 8) {
-                ssize_t n = getrandom(key->bytes + 9 + have, 8 - have, 0);
-
-                if (n > 0) {
-                        have += (size_t)n;
-                } else if (errno != EINTR) {
-                        log_error("no random bytes: %s", strerror(errno));
-                        exit(1);
-                }
-        }
+        draw_random(n);
+        n->random_left -= KEY_RANDOM;
+        memcpy(key->bytes + 9, n->random + n->random_left, KEY_RANDOM);
 }
 
 static int hex_digit(char c)
@@ -390,7 +400,7 @@ struct notes_call *notes_add(struct notes *n, const char *text, size_t len, cons
         if (key)
                 key_from_text(key, &c->job.key);
         else
-                key_make_up(&c->job.key);
+                key_make_up(c->notes, &c->job.key);
         return call_start(c);
 }
 
