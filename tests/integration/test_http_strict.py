@@ -137,6 +137,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_not_strictly_http_is_refused_and_the_connection_closed(served, data):
     stand, app = served
@@ -162,6 +163,7 @@ LIMITS = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("status,data", LIMITS.values(), ids=LIMITS.keys())
 def test_what_is_too_large_or_not_known_is_refused_before_it_is_read(app, status, data):
     reply = send(app, data)
@@ -406,6 +408,7 @@ def test_plain_http_on_the_tls_port_is_closed(app):
     assert time.monotonic() - begin < 4
 
 
+@pytest.mark.smoke
 def test_a_client_that_hangs_up_at_any_step_leaves_nothing_behind(app):
     """RST in the middle of the TLS hello, of the head, of the body, before the answer: no descriptor stays."""
     pid = app.process.pid
