@@ -35,7 +35,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN   := $(patsubst %.c,$(BUILD)/%,$(SRC_UNIT))
 BIN        := $(BUILD)/leasekeeperd $(BUILD)/leasekeeper $(BUILD)/notesd
 
-.PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz bench soak screenshots install uninstall deb test-deploy test-vm map format clean \
+.PHONY: all binaries deps deps-demo lint unit mutants integration browser test sanitize demo fuzz fuzz-targets bench soak screenshots install uninstall deb test-deploy test-vm map format clean \
         up down images base-image logs db-users db-query-logs vault-revoke rotate
 binaries: $(BIN)
 all: $(BIN)
@@ -72,6 +72,12 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libsupport.a $(BUILD)/libagent.a 
 # The whole agent in a simulated world: these stand in for clock, loop and HTTP client.
 $(BUILD)/tests/sim/test_agent: $(BUILD)/tests/sim/world.o $(BUILD)/tests/sim/world_vault.o
 
+FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz-targets: $(FUZZ_BIN)
+$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libagent.a $(BUILD)/libapp.a $(BUILD)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(PKGS_ALL))
+
 deps:
 	$(Q)tests/deps.sh
 deps-demo:
@@ -86,6 +92,8 @@ integration: all
 	$(Q)tests/run-integration.sh $(PYTEST_ARGS)
 test: deps
 	$(Q)tests/run-all.sh
+fuzz: deps
+	$(Q)tests/run-fuzz.sh
 sanitize: deps
 	$(Q)tests/run-sanitize.sh
 soak: deps all
