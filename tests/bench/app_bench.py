@@ -340,6 +340,6 @@ def bench(plan, folder):
         if os.environ.get("BENCH_KEEP_LOGS"):
             shutil.copytree(one.logs, os.path.join(folder, "logs"), dirs_exist_ok=True)
         one.stop()
-    one.versions["revision"] = subprocess.run(["git", "-C", TOP, "describe", "--always", "--dirty"], capture_output=True,
+    one.versions["revision"] = subprocess.run(["git", "-C", TOP, "describe", "--always"], capture_output=True,
                                               text=True, check=False).stdout.strip() or "unknown"
     return one

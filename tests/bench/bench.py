@@ -32,7 +32,7 @@ class Plan:
 
     rounds: int = 5
     seconds: int = 3
-    rotation_seconds: int = 20
+    rotation_seconds: int = 15
     million_requests: int = 1_000_000
     million_rotations: int = 100
     quick: bool = False

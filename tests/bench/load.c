@@ -279,11 +279,33 @@ static void failed(struct conn *c)
         set_free(c);
 }
 
+/* Return: where a chunked body ends; 0: not here yet; SIZE_MAX: no such body. */
+static size_t chunked_end(const struct conn *c, size_t at)
+{
+        for (;;) {
+                const char *line_end = memmem(c->in + at, c->in_len - at, "\r\n", 2);
+                char *digits_end;
+                size_t size;
+
+                if (!line_end)
+                        return 0;
+                size = strtoul(c->in + at, &digits_end, 16);
+                if (digits_end == c->in + at || size > INPUT_MAX)
+                        return SIZE_MAX;
+                at = (size_t)(line_end - c->in) + 2 + size + 2;
+                if (at > c->in_len)
+                        return 0;
+                if (size == 0)
+                        return at;
+        }
+}
+
 /* Return: 0: not whole yet; else its length, with the status; SIZE_MAX: no answer that we understand. */
 static size_t answer_len(const struct conn *c, unsigned *ret_status)
 {
         const char *head_end = memmem(c->in, c->in_len, "\r\n\r\n", 4), *p;
         size_t body = 0;
+        bool chunked = false;
 
         if (!head_end)
                 return c->in_len >= INPUT_MAX ? SIZE_MAX : 0;
@@ -293,11 +315,13 @@ static size_t answer_len(const struct conn *c, unsigned *ret_status)
         for (p = c->in; p < head_end; p = strstr(p, "\r\n") + 2) {
                 if (strncasecmp(p, "content-length:", 15) == 0)
                         body = strtoul(p + 15, NULL, 10);
-                else if (strncasecmp(p, "transfer-encoding:", 18) == 0)
-                        return SIZE_MAX;
+                else if (strncasecmp(p, "transfer-encoding: chunked", 26) == 0)
+                        chunked = true;
                 if (!strstr(p, "\r\n"))
                         break;
         }
+        if (chunked)
+                return chunked_end(c, (size_t)(head_end - c->in) + 4);
         body += (size_t)(head_end - c->in) + 4;
         return body > INPUT_MAX ? SIZE_MAX : c->in_len >= body ? body : 0;
 }

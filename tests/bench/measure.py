@@ -130,8 +130,5 @@ class Results:
         """Return: the median over the rounds; None where it was not measured."""
         return median([run.get(what) for run in self.runs.get((cell, who), [])])
 
-    def total(self, what):
-        return {who_cell: sum(run.get(what) or 0 for run in runs) for who_cell, runs in self.runs.items()}
-
     def as_list(self):
         return [{"cell": cell, "who": who, "runs": runs} for (cell, who), runs in self.runs.items()]
