@@ -286,9 +286,13 @@ def sql(statement, *options):
 
 
 def db_users():
-    return sql("SELECT u.User, u.Host, COUNT(p.ID) AS Sessions FROM mysql.user u LEFT JOIN information_schema.PROCESSLIST p "
-               "ON p.USER = u.User WHERE u.User NOT LIKE 'mariadb.%' AND u.User NOT LIKE 'mysql.%' "
-               "GROUP BY u.User, u.Host ORDER BY u.User", "--table").returncode
+    # MySQL's PROCESSLIST fails on statements with bytes in them; MariaDB's performance_schema is off.
+    _, image, _ = output("docker", "inspect", "-f", "{{.Config.Image}}", containers()["db"])
+    column, table = (("PROCESSLIST_USER", "performance_schema.threads") if image.startswith("leasekeeper/mysql:") else
+                     ("USER", "information_schema.PROCESSLIST"))
+    return sql(f"SELECT u.User, u.Host, COUNT(p.{column}) AS Sessions FROM mysql.user u LEFT JOIN {table} p ON p.{column} = u.User "
+               "WHERE u.User NOT LIKE 'mariadb.%' AND u.User NOT LIKE 'mysql.%' GROUP BY u.User, u.Host ORDER BY u.User",
+               "--table").returncode
 
 
 def db_query_logs():

@@ -22,7 +22,7 @@ CREATE OR REPLACE USER provisioner@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON *.* TO provisioner@localhost WITH GRANT OPTION;
 FLUSH PRIVILEGES;
 END
-exec mariadbd --no-defaults --datadir=/var/lib/db/data --socket=/run/db/db.sock --pid-file=/tmp/db.pid --tmpdir=/tmp \
+exec mariadbd --no-defaults --datadir=/var/lib/db/data --socket=/run/db/db.sock --pid-file=/run/db/db.pid --tmpdir=/tmp \
         --init-file=/tmp/init.sql --bind-address=0.0.0.0 --port=3306 --skip-name-resolve --character-set-server=utf8mb4 \
         --ssl-cert=/var/lib/db/tls/server.pem --ssl-key=/var/lib/db/tls/server.key --tls-version=TLSv1.2,TLSv1.3 \
         --require-secure-transport=ON --general-log-file=/tmp/general.log --innodb-buffer-pool-size=64M

@@ -19,8 +19,8 @@ GRANT ALL ON *.* TO mysql@localhost WITH GRANT OPTION;
 CREATE USER IF NOT EXISTS provisioner@localhost IDENTIFIED WITH auth_socket;
 GRANT ALL ON *.* TO provisioner@localhost WITH GRANT OPTION;
 END
-exec mysqld --no-defaults --datadir=/var/lib/db/data --socket=/run/db/db.sock --pid-file=/tmp/db.pid --tmpdir=/tmp \
+exec mysqld --no-defaults --datadir=/var/lib/db/data --socket=/run/db/db.sock --pid-file=/run/db/db.pid --tmpdir=/tmp \
         --plugin-load-add=auth_socket.so --init-file=/tmp/init.sql --bind-address=0.0.0.0 --port=3306 --mysqlx=OFF \
         --skip-name-resolve --character-set-server=utf8mb4 --ssl-ca=/var/lib/db/tls/ca.pem \
         --ssl-cert=/var/lib/db/tls/server.pem --ssl-key=/var/lib/db/tls/server.key --require-secure-transport=ON \
-        --general-log-file=/tmp/general.log --innodb-buffer-pool-size=64M
+        --general-log-file=/tmp/general.log --innodb-buffer-pool-size=64M --innodb-numa-interleave=OFF
