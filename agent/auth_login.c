@@ -31,6 +31,8 @@ static void fail(struct auth *a, const char *outcome, uint64_t wait_usec)
 /* Rule 8: the same credentials once more after 60 s, then once in 15 min: Vault locks a role out after 5. */
 static void refused(struct auth *a)
 {
+        uint64_t wait;
+
         if (a->unwrap_only) { /* no login was refused, and what is kept is as good as it was */
                 a->phase = AUTH_IDLE;
                 a->credentials.wrapping = secret_free(a->credentials.wrapping);
@@ -40,9 +42,11 @@ static void refused(struct auth *a)
                 return;
         }
         a->refusals++;
+        wait = a->refusals == 1 ? REFUSED_FIRST_USEC : REFUSED_NEXT_USEC;
+        a->login_usec = usec_add(clock_boottime_usec(), wait); /* saved with the count: a restart waits as long */
         auth_save(a);
         a->events.on_refused(auth_error(a), a->arg);
-        fail(a, "refused", a->refusals == 1 ? REFUSED_FIRST_USEC : REFUSED_NEXT_USEC);
+        fail(a, "refused", wait);
 }
 
 static void failed(struct auth *a, const struct vault_reply *reply, const char *what)

@@ -19,6 +19,7 @@
 
 #define STEPS_MAX       16 /* of one secret at once; more would be a loop without end */
 #define SAVE_RETRY_USEC USEC_PER_SEC
+#define GONE_GRACE_USEC (30 * USEC_PER_SEC) /* the default: what was configured is gone with the name */
 
 struct instant renewer_now(void)
 {
@@ -95,7 +96,7 @@ void keeper_need_budget(struct keeper *k)
 /* cfg NULL: a name that is gone from the config, whose leases are still to be revoked. */
 struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg)
 {
-        const struct life_config gone = {0};
+        const struct life_config gone = {.grace_usec = GONE_GRACE_USEC};
         const struct life_config config = cfg ? life_config_of(cfg) : gone;
         struct keeper *k = mem_new(sizeof(*k));
 

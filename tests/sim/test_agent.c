@@ -303,6 +303,19 @@ static void rule_8_refused_login_is_tried_after_60_s_then_once_in_15_min(void **
         (void)state;
 }
 
+static void rule_8_restarts_do_not_lock_the_role_out(void **state)
+{
+        world.secret_id = "another";
+        configure("");
+        world_start();
+        for (unsigned i = 0; i < 50; i++) {
+                world_run_for(10);
+                restart();
+        }
+        assert_in_range(world.refused_logins, 2, 2); /* at 0 and at 60 s; the next would come at 960 s */
+        (void)state;
+}
+
 static void rule_8_changed_credentials_are_used_within_two_seconds(void **state)
 {
         world.secret_id = "another";
@@ -437,6 +450,22 @@ static void rule_10_entry_of_another_path_becomes_the_replaced_one(void **state)
         world_run_for(31);
         assert_int_equal(world_live(), 1);
         assert_int_equal(world.logins, 1);
+        (void)state;
+}
+
+static void rule_10_name_gone_from_the_config_is_revoked_after_g(void **state)
+{
+        cleanup_free char *text = NULL;
+
+        start_with_db();
+        world_kill();
+        text = also("info", KV);
+        world_config(text);
+        world_start();
+        world_run_for(20);
+        assert_int_equal(world_live(), 1);
+        world_run_for(15);
+        assert_int_equal(world_live(), 0);
         (void)state;
 }
 
@@ -679,6 +708,7 @@ int main(void)
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_8_refused_login_is_tried_after_60_s_then_once_in_15_min,
                                                 world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_8_restarts_do_not_lock_the_role_out, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_8_changed_credentials_are_used_within_two_seconds, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_8_changed_credentials_wait_until_a_login_is_due, world_setup,
@@ -695,6 +725,8 @@ int main(void)
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_10_asks_about_what_it_adopts, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_10_entry_of_another_path_becomes_the_replaced_one, world_setup,
+                                                world_teardown),
+                cmocka_unit_test_setup_teardown(rule_10_name_gone_from_the_config_is_revoked_after_g, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_10_budget_outlives_the_process, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_10_damaged_file_is_set_aside_alone, world_setup, world_teardown),
