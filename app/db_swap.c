@@ -82,6 +82,7 @@ static void take_status(struct db_swap *s, struct db_swap_status *ret_status)
         status.offered_login = s->login ? s->login->login.version : 0;
         status.offered_place = s->place ? s->place->place.version : 0;
         status.login_denied = s->login_denied;
+        status.newest_failed = s->proof_fault != 0;
         status.old_closed = pair && old_sessions(s) == 0;
         snprintf(s->shown_error, sizeof(s->shown_error), "%s", why_not(s));
         snprintf(s->shown_username, sizeof(s->shown_username), "%s",
@@ -98,9 +99,9 @@ static bool is_same(const struct db_swap *s, const struct db_swap_status *now)
 
         return then->login_version == now->login_version && then->place_version == now->place_version &&
                then->offered_login == now->offered_login && then->offered_place == now->offered_place &&
-               then->login_denied == now->login_denied && then->old_closed == now->old_closed &&
-               then->working == now->working && strcmp(s->told_error, now->error) == 0 &&
-               strcmp(s->told_username, now->username) == 0;
+               then->login_denied == now->login_denied && then->newest_failed == now->newest_failed &&
+               then->old_closed == now->old_closed && then->working == now->working &&
+               strcmp(s->told_error, now->error) == 0 && strcmp(s->told_username, now->username) == 0;
 }
 
 static void on_bell(void *arg)

@@ -31,6 +31,7 @@ struct db_swap_status { /* borrowed while the callback runs */
         uint64_t login_version, place_version; /* the pair in use; 0: none */
         uint64_t offered_login, offered_place; /* the newest that were offered; 0: none */
         bool login_denied;  /* the database refuses the login of offered_login: reject it */
+        bool newest_failed; /* what was offered last was tried and does not work; false while it is still being proved */
         bool old_closed;    /* every session of pairs before is closed: ack it */
         const char *error;  /* for people, no secret: why the newest is not in use; "" where it is */
         const char *username; /* of the pair in use, for the page; "" */

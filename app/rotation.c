@@ -153,13 +153,6 @@ static void follow_denial(struct rotation *r, const struct db_swap_status *s)
                 reject(r);
 }
 
-/* "" while it is still being proved. What the database said is logged by those who asked it. */
-static void fail_half(struct rotation *r, struct held *h, const char *outcome, const char *error)
-{
-        if (error[0])
-                not_in_use(r, h, outcome, error);
-}
-
 /* One half of the pair: what is in use, and why the newest that was offered is not. */
 static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uint64_t offered, const char *outcome,
                         const struct db_swap_status *s)
@@ -173,10 +166,10 @@ static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uin
                 return;
         if (in_use == h->version)
                 set_text(&h->problem, "");
-        else if (in_use != 0 || (s->login_denied && h == &r->held[LOGIN]))
-                fail_half(r, h, outcome, s->error);
-        else /* the first pair: it waits for its other half, or is dialled again and again */
-                set_text(&h->problem, s->error);
+        else if (s->newest_failed && (in_use != 0 || (s->login_denied && h == &r->held[LOGIN])))
+                not_in_use(r, h, outcome, s->error); /* what the database said is logged by those who asked it */
+        else /* being proved: what the older one meets says nothing about it. The first pair waits for its other half, or is dialled */
+                set_text(&h->problem, in_use != 0 ? "" : s->error);
 }
 
 static void on_db_change(const struct db_swap_status *s, void *arg)
@@ -187,6 +180,14 @@ static void on_db_change(const struct db_swap_status *s, void *arg)
         follow_half(r, &r->held[PLACE], s->place_version, s->offered_place, "failed", s);
         follow_denial(r, s);
         changed(r);
+}
+
+static void follow_db(struct rotation *r)
+{
+        struct db_swap_status s;
+
+        db_swap_status(r->db, &s);
+        on_db_change(&s, r);
 }
 
 /* --- the agent's word --- */
@@ -285,7 +286,9 @@ static void on_version(const struct credentials_version *v, void *arg)
                         offer_place(r, h, v);
                 else
                         swap_tls(r, h, v);
-                /* What the database made of it is told by on_db_change(). */
+                /* A version that was lost and is back changes nothing there: what is known of it already is asked for. */
+                if (h == &r->held[LOGIN] || h == &r->held[PLACE])
+                        follow_db(r);
                 reread_came(r, h);
         }
         changed(r);

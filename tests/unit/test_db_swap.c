@@ -75,6 +75,13 @@ static bool is_denied(void *arg)
         return d->status.login_denied;
 }
 
+static bool is_second_offered(void *arg)
+{
+        const struct desk *d = arg;
+
+        return d->status.offered_login == 2;
+}
+
 static bool has_error(void *arg)
 {
         const struct desk *d = arg;
@@ -255,6 +262,7 @@ static void a_denied_login_is_told_and_tried_again(void **state)
         desk_until(&d, is_denied, &d);
         assert_int_equal(d.status.login_version, 1);
         assert_int_equal(d.status.offered_login, 2);
+        assert_true(d.status.newest_failed);
         assert_non_null(strstr(d.error, "1045"));
         assert_null(strstr(d.error, "\"q\""));
         assert_int_equal(list_now(&d), NOTES_OK);
@@ -283,6 +291,8 @@ static void a_revoked_login_costs_no_call(void **state)
         assert_int_equal(d.status.login_version, 1);
         mariadb_add_user(server, "u2", "q");
         desk_login(&d, 2, "u2", "q", false);
+        desk_until(&d, is_second_offered, &d);
+        assert_false(d.status.newest_failed); /* what the first one met is not its fault */
         desk_until_version(&d, 2, 1);
         desk_turn(&d, 50000);
         stream_end(&s);

@@ -106,6 +106,10 @@ void db_swap_offer_login(struct db_swap *s, struct db_login *login, bool again)
         (void)s;
         buf_printf(&scene.did, "login %llu %s%s;", (unsigned long long)login->version, secret_bytes(login->username),
                    again ? " again" : "");
+        if (scene.db.offered_login != login->version) {
+                scene.db.login_denied = scene.db.newest_failed = false;
+                scene.db.error = "";
+        }
         scene.db.offered_login = login->version;
         secret_free(login->username);
         secret_free(login->password);
@@ -192,6 +196,7 @@ static void db_says(uint64_t login, uint64_t place, bool old_closed, bool denied
         scene.db.place_version = place;
         scene.db.old_closed = old_closed;
         scene.db.login_denied = denied;
+        scene.db.newest_failed = error[0] != '\0';
         scene.db.error = error;
         scene.on_db(&scene.db, scene.db_arg);
 }
@@ -365,6 +370,41 @@ static void a_refused_login_is_rejected_at_once_and_every_2_s_while_it_is_refuse
         assert_true(loop_timer_due(scene.rotation->reject_timer) == USEC_NEVER);
 }
 
+/* The old login is cut off and the new one is still being dialled: what the old one meets is not the new one's failure. */
+static void a_version_has_not_failed_while_it_is_being_proved(void **state)
+{
+        struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+        (void)state;
+        gives_login(7);
+        gives_place(1);
+        db_says(7, 1, true, false, "");
+        gives_login(8);
+        scene.db.error = "1045: access denied";
+        scene.on_db(&scene.db, scene.db_arg);
+        assert_string_equal(status().secrets[0].problem, "not proved yet");
+        db_says(8, 1, true, false, "");
+        metrics_write(scene.metrics, &out);
+        assert_null(strstr(out.data, "outcome=\"failed\""));
+        assert_metric("notesd_credential_swaps_total{secret=\"db\",outcome=\"ok\"} 2\n");
+}
+
+static void a_refused_login_that_was_lost_and_is_back_is_rejected_again(void **state)
+{
+        (void)state;
+        gives_login(7);
+        gives_place(1);
+        db_says(7, 1, true, false, "");
+        gives_login(8);
+        db_says(7, 1, true, true, "denied");
+        scene.agent->on_lost("db", "lease gone", scene.agent_arg);
+        assert_true(loop_timer_due(scene.rotation->reject_timer) == USEC_NEVER);
+        buf_reset(&scene.did);
+        gives_login(8);
+        assert_did("login 8 u;reject db 8;");
+        assert_string_equal(status().secrets[0].problem, "denied");
+}
+
 static void a_certificate_is_acknowledged_after_the_swap_and_a_bad_one_is_not(void **state)
 {
         (void)state;
@@ -531,6 +571,8 @@ int main(void)
                 TEST(a_version_is_acknowledged_when_it_is_in_use_and_the_old_one_is_closed),
                 TEST(the_half_of_a_pair_that_works_is_acknowledged_and_the_other_named),
                 TEST(a_refused_login_is_rejected_at_once_and_every_2_s_while_it_is_refused),
+                TEST(a_version_has_not_failed_while_it_is_being_proved),
+                TEST(a_refused_login_that_was_lost_and_is_back_is_rejected_again),
                 TEST(a_certificate_is_acknowledged_after_the_swap_and_a_bad_one_is_not),
                 TEST(usable_needs_the_pair_and_a_living_certificate),
                 TEST(malformed_content_is_named_and_never_offered),
