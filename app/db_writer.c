@@ -147,7 +147,8 @@ static int write_range(struct db_conn *conn, struct batch *b, size_t from, size_
                 if (n == 1)
                         return DB_BUSY; /* there a moment ago, now gone: once more, after a pause */
         } else if (r == DB_ROW && n == 1) {
-                settle(b, index[0], NOTES_UNAVAILABLE, 0, 0);
+                /* An attempt before this one may stand: that this one was refused does not undo it. */
+                settle(b, index[0], b->jobs[index[0]]->maybe_written ? NOTES_UNKNOWN : NOTES_UNAVAILABLE, 0, 0);
                 return 0;
         } else if (r != DB_ROW) {
                 return r;

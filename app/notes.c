@@ -202,6 +202,10 @@ static void tell_write(struct notes_call *c)
                 .id = job->id, .text = job->text, .text_len = job->text_len, .created_usec = job->created_usec};
         struct notes_result r = {.outcome = job->outcome, .key = "", .reason = ""};
 
+        if (job->outcome == NOTES_UNKNOWN) {
+                tell_failure(c, NOTES_UNKNOWN);
+                return;
+        }
         if (job->outcome == NOTES_OK || job->outcome == NOTES_CREATED) {
                 r.items = &note;
                 r.len = 1;

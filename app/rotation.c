@@ -168,7 +168,7 @@ static void follow_half(struct rotation *r, struct held *h, uint64_t in_use, uin
                 set_text(&h->problem, "");
         else if (s->newest_failed && (in_use != 0 || (s->login_denied && h == &r->held[LOGIN])))
                 not_in_use(r, h, outcome, s->error); /* what the database said is logged by those who asked it */
-        else /* being proved: what the older one meets says nothing about it. The first pair waits for its other half, or is dialled */
+        else /* being proved: what the older one meets says nothing about it; the first pair has no older one */
                 set_text(&h->problem, in_use != 0 ? "" : s->error);
 }
 
