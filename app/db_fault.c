@@ -52,6 +52,7 @@ enum db_fault db_fault_of(unsigned code, bool dialling)
         case 1370: return DB_REFUSED;
         case 1062: /* duplicate entry */
         case 1586: /* the same with the key's name */ return DB_DUPLICATE;
+        case 1047: /* this node of a cluster cannot serve now (Galera): another one may */
         case 1053: /* shutdown in progress */
         case 1158: /* network errors as the server tells them */
         case 1159:
