@@ -38,7 +38,8 @@ static void on_half(void *arg)
 {
         struct absence *a = arg;
         char end[CLOCK_TEXT_LEN];
-        uint64_t left = left_usec(a), away = clock_realtime_usec() - a->since_usec;
+        uint64_t left = left_usec(a), now = clock_realtime_usec();
+        uint64_t away = now > a->since_usec ? now - a->since_usec : 0;
 
         log_warn(
                 "agent: away for %llu s; %s ends at %s, in %llu s, and nobody replaces it; what is in use stays in use "

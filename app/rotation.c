@@ -343,6 +343,8 @@ static void add_metrics(struct rotation *r, struct metrics *m)
                                   "Unix time at which the newest version ends, as the agent tells.", "secret", NULL);
         r->not_after = metrics_add(m, METRIC_GAUGE, "notesd_tls_certificate_expiry_timestamp_seconds",
                                    "Unix time at which the certificate in use ends.", "", NULL);
+        metric_remove(
+                r->not_after); /* until there is one: 0 would say that it ended in 1970, also where none is served */
         for (size_t i = 0; i < r->held_len; i++) {
                 metric_set(r->versions, 0, r->held[i].name);
                 metric_inc(r->swaps, 0, r->held[i].name, "ok");

@@ -437,6 +437,18 @@ static void usable_needs_the_pair_and_a_living_certificate(void **state)
         assert_false(status().usable);
 }
 
+/* 0 would be an end in 1970: an alarm where plain HTTP alone is served. */
+static void no_certificate_has_no_end(void **state)
+{
+        struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+        (void)state;
+        metrics_write(scene.metrics, &out);
+        assert_null(strstr(out.data, "notesd_tls_certificate_expiry_timestamp_seconds"));
+        gives("tls", 3, "{}", false);
+        assert_metric("\nnotesd_tls_certificate_expiry_timestamp_seconds ");
+}
+
 static void malformed_content_is_named_and_never_offered(void **state)
 {
         (void)state;
@@ -575,6 +587,7 @@ int main(void)
                 TEST(a_refused_login_that_was_lost_and_is_back_is_rejected_again),
                 TEST(a_certificate_is_acknowledged_after_the_swap_and_a_bad_one_is_not),
                 TEST(usable_needs_the_pair_and_a_living_certificate),
+                TEST(no_certificate_has_no_end),
                 TEST(malformed_content_is_named_and_never_offered),
                 TEST(the_same_version_is_offered_again_only_where_it_is_read_again),
                 TEST(a_loss_is_named_and_what_works_is_kept),
