@@ -27,7 +27,8 @@
 #define DEADLINE_USEC  (27 * USEC_PER_SEC) /* of a notes call: the answer must still fit into a request's 30 s */
 #define QUEUE_MAX      2048
 #define LISTEN_BACKLOG 1024
-#define FDS_BESIDE     64 /* database sessions, the agent, listeners, logs */
+/* Database sessions, the agent, listeners, logs; and connections that are not counted any more: on their way out, or dying. */
+#define FDS_BESIDE 384
 
 struct app {
         struct app_config config;
@@ -123,8 +124,11 @@ static void on_watchdog(void *arg)
         loop_timer_in(a->watchdog, sdnotify_watchdog_usec() / 2);
 }
 
-/* Each connection is a descriptor: as many as the limit that was asked for, where the machine lets us. */
-static void raise_descriptors(const struct app_config *config)
+/*
+ * Each connection is a descriptor: as many as were asked for, where the machine lets us. Where it does not, fewer: clients must
+ * never take those that the database and the agent need.
+ */
+static void raise_descriptors(struct app_config *config)
 {
         rlim_t wanted = (rlim_t)config->conns_max + FDS_BESIDE;
         struct rlimit limit;
@@ -135,9 +139,12 @@ static void raise_descriptors(const struct app_config *config)
                 limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
                 setrlimit(RLIMIT_NOFILE, &limit);
         }
-        if (limit.rlim_cur < wanted)
-                log_warn("--max-connections %u: only %llu descriptors are allowed (LimitNOFILE=, ulimit -n)",
-                         config->conns_max, (unsigned long long)limit.rlim_cur);
+        if (limit.rlim_cur >= wanted)
+                return;
+        config->conns_max =
+                (unsigned)(limit.rlim_cur > 2 * FDS_BESIDE ? limit.rlim_cur - FDS_BESIDE : limit.rlim_cur / 2);
+        log_warn("--max-connections: %u is taken: only %llu descriptors are allowed (LimitNOFILE=, ulimit -n)",
+                 config->conns_max, (unsigned long long)limit.rlim_cur);
 }
 
 /* All or none: a service of which half is reachable is worse than one that says what is wrong. */

@@ -9,11 +9,12 @@ import socket
 import ssl
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
-from daemons import App
-from servers import wait_until
+from daemons import App, bin_dir
+from servers import free_port, wait_until
 from stand import TOP, Stand
 
 CALM = {"default_ttl": "1h", "max_ttl": "24h"}
@@ -338,6 +339,29 @@ def test_at_the_limit_of_descriptors_the_listener_pauses(app):
         limit_descriptors(app, before)
     wait_until("new connections to be taken again", app.is_ready, 10)
     assert "no connection can be accepted" in app.process.log_text()
+
+
+def test_connections_leave_descriptors_for_the_rest(tmp_path):
+    """Where fewer descriptors are allowed than --max-connections needs, a crowd takes none of the database's and the agent's."""
+    port, allowed, crowd = free_port(), 400, []
+    command = [os.path.join(bin_dir(), "notesd"), "--listen", f"http://127.0.0.1:{port}", "--agent", str(tmp_path / "none")]
+    with open(tmp_path / "log", "wb") as log:
+        # pylint: disable=consider-using-with
+        process = subprocess.Popen(["prlimit", f"--nofile={allowed}", *command], stderr=log)
+    try:
+        wait_until("notesd to listen", lambda: "listening" in (tmp_path / "log").read_text("utf-8"), 10)
+        for _ in range(allowed + 100):
+            s = socket.create_connection(("127.0.0.1", port), 5)
+            crowd.append(s)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+        assert len(os.listdir(f"/proc/{process.pid}/fd")) < allowed - 100
+    finally:
+        for s in crowd:
+            s.close()
+        process.terminate()
+        assert process.wait(15) == 0
+    assert "--max-connections: 200 is taken" in (tmp_path / "log").read_text("utf-8")
 
 
 def test_at_the_limit_of_connections_the_longest_idle_one_goes(stand):
