@@ -116,6 +116,8 @@ void auth_install(struct auth *a, struct token *t)
         else
                 token_unref(a->token);
         a->token = t;
+        vault_link_cancel(a->token_call); /* it was about the token before, and so would its answer be */
+        a->token_call = NULL;
         a->renewal_forbidden = false;
         auth_set_error(a, NULL);
         tell_expiry(a, now);
@@ -282,10 +284,13 @@ void auth_step(struct auth *a)
         if (step == TOKEN_RENEW && !a->token_call && vault_link_is_open(a->link))
                 renew(a);
         if (step == TOKEN_LOGIN && a->phase == AUTH_IDLE && vault_link_is_open(a->link)) {
-                if (now.boot_usec >= a->login_usec)
-                        auth_log_in(a);
-                else
+                if (now.boot_usec < a->login_usec) {
                         at = wait_for_login(a, now);
+                } else {
+                        auth_log_in(a);
+                        if (a->phase == AUTH_IDLE) /* it failed at once, and has armed the timer for the next try */
+                                return;
+                }
         }
         if (step != TOKEN_LOGIN && a->credentials.wrapping && a->phase == AUTH_IDLE && vault_link_is_open(a->link)) {
                 if (now.boot_usec >= a->login_usec)
@@ -480,9 +485,13 @@ static void say_farewell(struct auth *a, struct token *t)
 void auth_revoke_all(struct auth *a, void (*done)(void *arg), void *arg)
 {
         loop_timer_cancel(a->timer);
+        vault_link_cancel(a->call);
+        vault_link_cancel(a->token_call);
+        a->call = a->token_call = NULL;
         a->farewell.done = done;
         a->farewell.arg = arg;
         say_farewell(a, a->token);
+        say_farewell(a, a->candidate);
         for (size_t i = 0; i < a->old_len; i++)
                 say_farewell(a, a->old[i]);
         if (a->farewell.left == 0)
