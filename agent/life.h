@@ -115,6 +115,8 @@ void life_on_same(struct life *l, struct instant now,
                   uint64_t ttl_usec); /* static: nothing new; ttl_usec: of static-creds, 0: none */
 uint64_t life_on_read(struct life *l, struct instant now,
                       uint64_t ttl_usec); /* static: new content; ttl_usec as above. Its number */
+void life_on_unwanted(struct life *l, struct instant now,
+                      const struct lease_grant *grant); /* the secret left the configuration meanwhile */
 void life_on_mint_failed(struct life *l, struct instant now, enum vault_outcome outcome, uint64_t retry_after_usec);
 void life_on_mint_aborted(struct life *l, struct instant now,
                           uint64_t retry_usec); /* not asked after all: the draw is given back */

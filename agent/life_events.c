@@ -198,6 +198,25 @@ void life_on_same(struct life *l, struct instant now, uint64_t ttl_usec)
                 usec_add(now.boot_usec, usec_max(USEC_PER_SEC / 2, backoff_next(&l->change_backoff, now.random)));
 }
 
+/**
+ * life_on_unwanted() - a mint was answered when its secret had left the configuration: nobody gets it, and it is revoked at once
+ * @l: the life; leaving
+ * @now: when the answer came
+ * @grant: what was granted
+ */
+void life_on_unwanted(struct life *l, struct instant now, const struct lease_grant *grant)
+{
+        struct lease lease;
+
+        minted(l);
+        if (*grant->id == '\0')
+                return;
+        lease_begin(&lease, now, grant, 0);
+        lease.number = ++l->last_number;
+        lease.revoke_usec = now.boot_usec;
+        add_replaced(l, &lease);
+}
+
 static bool is_slow(enum vault_outcome outcome)
 {
         return outcome == VAULT_FORBIDDEN || outcome == VAULT_REFUSED || outcome == VAULT_NOT_FOUND;

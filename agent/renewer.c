@@ -84,6 +84,13 @@ static struct life_config life_config_of(const struct config_secret *cfg)
                 .grace_usec = cfg->grace_usec, .refresh_usec = cfg->refresh_usec, .verify_usec = cfg->verify_usec};
 }
 
+/* A name that was a secret and is a certificate now, or the other way round: what was known of its kind counts no more. */
+void keeper_match_kind(struct keeper *k)
+{
+        if (k->cfg && k->cfg->is_certificate != (k->life.kind == KIND_CERTIFICATE))
+                k->life.kind = guess_kind(k->cfg);
+}
+
 /* A static secret mints nothing and has no budget; what turns out to be leased gets one. */
 void keeper_need_budget(struct keeper *k)
 {
@@ -120,6 +127,13 @@ struct keeper *keeper_new(struct renewer *r, const char *name, const struct conf
         return k;
 }
 
+static void drop_unsaved(struct keeper *k)
+{
+        if (k->unsaved)
+                version_done(k->unsaved);
+        k->unsaved = mem_free(k->unsaved);
+}
+
 void keeper_free(struct keeper *k)
 {
         struct renewer *r = k->renewer;
@@ -130,14 +144,13 @@ void keeper_free(struct keeper *k)
         if (k->secret && !store_current(k->secret))
                 r->nothing_valid--;
         vault_link_cancel(k->call);
+        keeper_mint_over(k);
         token_unref(k->asked_with);
         loop_timer_free(k->timer);
         life_done(&k->life);
         if (k->budget)
                 budget_put(r, k->budget);
-        if (k->unsaved)
-                version_done(k->unsaved);
-        mem_free(k->unsaved);
+        drop_unsaved(k);
         keypair_free(k->key);
         mem_free(k->name);
         mem_free(k->error);
@@ -390,7 +403,10 @@ static void take_config(struct keeper *k, const struct config_secret *cfg)
                 if (k->budget)
                         budget_put(r, k->budget);
                 k->budget = NULL;
+                k->life.bucket = NULL;
+                k->life.in_flight_drew = false; /* the budget that it drew on is gone with the path */
                 k->cfg = cfg;
+                keeper_match_kind(k);
                 keeper_need_budget(k);
                 life_wish(&k->life, LIFE_WHY_CHANGED, 0);
         }
@@ -406,6 +422,7 @@ static void leave(struct keeper *k)
         if (!store_current(k->secret))
                 r->nothing_valid--;
         store_remove(r->ctx.store, k->secret);
+        drop_unsaved(k); /* its lease is the current one of its life */
         k->secret = NULL;
         k->cfg = NULL;
         k->life.leaving = true;

@@ -33,6 +33,7 @@ struct keeper {
         bool stopped;                  /* the agent ends: no step any more */
         bool said_budget;              /* the wait for the budget was told */
         bool said_no_revoke;
+        bool mint_holds_token;   /* the mint in flight counts as a lease of asked_with */
         uint64_t refreshed_usec; /* wall clock of the last good answer */
         char *error;             /* the last failure; NULL */
 };
@@ -52,6 +53,7 @@ void keeper_step(struct keeper *k);
 void keeper_fail(struct keeper *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void keeper_good(struct keeper *k);
 void keeper_begin(struct keeper *k, struct instant now, const struct life_action *action); /* renewer_request.c */
+void keeper_mint_over(struct keeper *k);                                                   /* renewer_request.c */
 
 /* renewer_content.c: an answer to a mint as a version. -errno and ret_error (new) where it cannot be used. */
 int keeper_read_content(struct keeper *k, const struct vault_reply *reply, struct store_version *ret_version,
@@ -65,6 +67,7 @@ int keeper_save(struct keeper *k, const struct store_version *newest); /* newest
 int keeper_load(struct keeper *k); /* 1: adopted, but for another path or other parameters; -ENOENT: nothing there */
 
 void keeper_need_budget(struct keeper *k);
+void keeper_match_kind(struct keeper *k);
 struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg);
 void keeper_free(struct keeper *k);
 void keeper_publish(struct keeper *k, struct store_version *v);

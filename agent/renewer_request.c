@@ -121,35 +121,81 @@ static void on_static(struct keeper *k, const struct vault_reply *reply, struct 
         bring_out(k, v);
 }
 
-static void on_minted(const struct vault_reply *reply, void *arg)
+static void on_leased(struct keeper *k, struct store_version *v, const struct lease_grant *grant)
 {
-        struct keeper *k = arg;
+        struct instant now = renewer_now();
+        const struct token *maker;
+
+        v->number = life_on_content(&k->life, now, grant);
+        maker = k->life.current.token;
+        v->end_boot_usec = k->life.current.end_usec;
+        if (maker)
+                v->end_boot_usec = usec_min(v->end_boot_usec, maker->end_usec);
+        if (maker && maker != auth_token(k->renewer->ctx.auth)) /* another came meanwhile, and did not see this lease */
+                life_wish(&k->life, LIFE_WHY_TOKEN, now.boot_usec);
+        bring_out(k, v);
+}
+
+static void on_content(struct keeper *k, const struct vault_reply *reply)
+{
         struct store_version v = {0};
         struct lease_grant grant = {0};
         char *error = NULL;
 
-        landed(k, reply);
-        if (reply->outcome != VAULT_OK) {
-                mint_failed(k, reply, k->life.kind == KIND_STATIC ? "reading" : "minting");
-        } else if (keeper_read_content(k, reply, &v, &grant, &error) < 0) {
+        if (keeper_read_content(k, reply, &v, &grant, &error) < 0) {
                 mint_unusable(k, error);
-        } else {
-                keeper_good(k);
-                if (k->life.kind != KIND_CERTIFICATE)
-                        k->life.kind = *grant.id != '\0' ? KIND_DYNAMIC : KIND_STATIC;
-                keeper_need_budget(k);
-                if (k->life.kind == KIND_STATIC) {
-                        on_static(k, reply, &v);
-                } else {
-                        v.number = life_on_content(&k->life, renewer_now(), &grant);
-                        v.end_boot_usec = k->life.current.token
-                                                  ? usec_min(k->life.current.end_usec, k->life.current.token->end_usec)
-                                                  : k->life.current.end_usec;
-                        bring_out(k, &v);
-                }
+                return;
         }
+        keeper_good(k);
+        if (k->cfg->is_certificate)
+                k->life.kind = KIND_CERTIFICATE;
+        else
+                k->life.kind = *grant.id != '\0' ? KIND_DYNAMIC : KIND_STATIC;
+        keeper_need_budget(k);
+        if (k->life.kind == KIND_STATIC)
+                on_static(k, reply, &v);
+        else
+                on_leased(k, &v, &grant);
+}
+
+static void on_unwanted(struct keeper *k, const struct vault_reply *reply)
+{
+        const struct lease_grant grant = {.id = reply->lease_id ? reply->lease_id : "",
+                                          .token = k->asked_with,
+                                          .duration_usec = reply->lease_usec};
+
+        life_on_unwanted(&k->life, renewer_now(), &grant);
+        keeper_save(k, NULL);
+}
+
+static void on_minted(const struct vault_reply *reply, void *arg)
+{
+        struct keeper *k = arg;
+        struct auth *auth = k->renewer->ctx.auth;
+
+        landed(k, reply);
+        if (reply->outcome != VAULT_OK)
+                mint_failed(k, reply, k->life.kind == KIND_STATIC ? "reading" : "minting");
+        else if (!k->cfg)
+                on_unwanted(k, reply);
+        else
+                on_content(k, reply);
         k->key = keypair_free(k->key);
+        keeper_mint_over(k);
+        if (k->asked_with != auth_token(auth))
+                auth_tend(auth);
         keeper_step(k);
+}
+
+/**
+ * keeper_mint_over() - the mint in flight was answered or is given up: it does not keep its token alive any more
+ * @k: the keeper
+ */
+void keeper_mint_over(struct keeper *k)
+{
+        if (k->mint_holds_token)
+                k->asked_with->leases--;
+        k->mint_holds_token = false;
 }
 
 static int certificate_request(struct keeper *k, struct vault_request *ret_request, char **ret_error)
@@ -200,6 +246,10 @@ static void begin_mint(struct keeper *k, struct instant now, const struct life_a
         if (k->life.kind != KIND_STATIC)
                 metric_inc(k->renewer->mints, 1, k->name);
         send(k, action->urgent ? LINK_URGENT : class, &request, on_minted);
+        if (k->asked_with) { /* what is on its way would die with it */
+                k->asked_with->leases++;
+                k->mint_holds_token = true;
+        }
 }
 
 /* --- renew --- */

@@ -206,6 +206,7 @@ int keeper_load(struct keeper *k)
                 return r;
         if (json_u64(top, "kind", &kind) && kind <= KIND_CERTIFICATE)
                 k->life.kind = (enum secret_kind)kind;
+        keeper_match_kind(k);
         keeper_need_budget(k);
         if (json_u64(top, "last_number", &last))
                 k->life.last_number = last;
