@@ -323,12 +323,31 @@ static void on_change(struct store_secret *s, enum store_change change, void *ar
 
 /* --- life --- */
 
+/* What a killed agent left half-written holds secrets too. */
+static void sweep_folders(const struct output_file *out)
+{
+        cleanup_free char *last = NULL;
+
+        for (size_t i = 0; i < out->len; i++) {
+                cleanup_free char *copy = mem_strdup(out->targets[i]->path);
+                const char *folder = dirname(copy);
+
+                if (last && strcmp(last, folder) == 0)
+                        continue;
+                if (fs_sweep(folder) < 0)
+                        log_warn("%s: half-written files of a killed agent cannot be removed", folder);
+                mem_free(last);
+                last = mem_strdup(folder);
+        }
+}
+
 static int file_start(const struct output_context *ctx, void **ret_self)
 {
         struct output_file *out = mem_new(sizeof(*out));
 
         out->ctx = *ctx;
         match_targets(out, ctx->config);
+        sweep_folders(out);
         store_subscribe(ctx->store, on_change, out);
         update_all(out);
         *ret_self = out;

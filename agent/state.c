@@ -53,6 +53,8 @@ int state_open(const char *dir, const char *identity, struct state **ret_state)
         r = fs_lock(lock, &fd);
         if (r < 0)
                 return r;
+        if (fs_sweep(dir) < 0) /* they hold secrets, and a kill in a loop would fill the memory with them */
+                log_warn("%s: what a killed agent left half-written cannot be removed", dir);
         st = mem_new(sizeof(*st));
         st->dir = mem_strdup(dir);
         st->identity = mem_strdup(identity);
