@@ -70,7 +70,7 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libsupport.a $(BUILD)/libagent.a 
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(PKGS_ALL) cmocka)
 
 # The whole agent in a simulated world: these stand in for clock, loop and HTTP client.
-$(BUILD)/tests/sim/test_agent: $(BUILD)/tests/sim/world.o $(BUILD)/tests/sim/world_vault.o
+$(BUILD)/tests/sim/test_agent $(BUILD)/tests/sim/test_moments: $(BUILD)/tests/sim/world.o $(BUILD)/tests/sim/world_vault.o
 
 FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz-targets: $(FUZZ_BIN)

@@ -13,6 +13,7 @@ struct world_path { /* what stands at one path of Vault */
         int status;       /* 0: as a Vault in good health; -1: no answer; else this HTTP status */
         const char *error;
         double retry_after_s;
+        double there_s, back_s; /* how long a request is on its way, and how long its answer */
         unsigned asked;
         double last_s; /* when it was asked last */
 };

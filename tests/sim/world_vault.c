@@ -19,6 +19,12 @@
 
 #define LATENCY_USEC (5 * USEC_PER_MSEC)
 
+struct answer {
+        int status; /* -1: none came */
+        json_t *body;
+        double retry_after_s;
+};
+
 struct http_call {
         struct http_client *client;
         struct http_call *next;
@@ -26,6 +32,7 @@ struct http_call {
         char *path;
         json_t *body;
         unsigned token; /* shown with it, counted from 1; 0: none, or an unknown one */
+        struct answer answer;
         http_reply_fn fn;
         void *arg;
 };
@@ -33,12 +40,6 @@ struct http_call {
 struct http_client {
         struct loop *loop;
         struct http_call *calls;
-};
-
-struct answer {
-        int status; /* -1: none came */
-        json_t *body;
-        double retry_after_s;
 };
 
 struct world_path *world_at(const char *path)
@@ -240,6 +241,7 @@ static void call_free(struct http_call *c)
         *p = c->next;
         loop_timer_free(c->timer);
         json_decref(c->body);
+        json_decref(c->answer.body);
         mem_free(c->path);
         mem_free(c);
 }
@@ -247,7 +249,7 @@ static void call_free(struct http_call *c)
 static void on_answer(void *arg)
 {
         struct http_call *c = arg;
-        struct answer a = answer_of(c);
+        struct answer a = c->answer;
         struct secret *body = secret_new(1 << 16);
         struct http_client_reply reply = {.error = a.status < 0 ? -ECONNREFUSED : 0,
                                           .error_text = a.status < 0 ? "connection refused" : "",
@@ -262,10 +264,25 @@ static void on_answer(void *arg)
 
         if (a.body)
                 assert_int_equal(json_write_secret(a.body, body), 0);
-        json_decref(a.body);
         call_free(c);
         fn(&reply, fn_arg);
         secret_free(body);
+}
+
+/* It is carried out now, whenever its answer comes. */
+static void on_arrival(void *arg)
+{
+        struct http_call *c = arg;
+        double back_s = world_at(c->path)->back_s;
+
+        c->answer = answer_of(c);
+        if (back_s <= 0) {
+                on_answer(c);
+                return;
+        }
+        loop_timer_free(c->timer);
+        c->timer = loop_timer_new(c->client->loop, on_answer, c);
+        loop_timer_in(c->timer, (uint64_t)(back_s * 1e6));
 }
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_config *config, char **ret_error)
@@ -301,8 +318,8 @@ struct http_call *http_client_send(struct http_client *client, const struct http
         if (request->secret_value && secret_len(request->secret_value) > 1)
                 c->token = (unsigned)atoi(secret_bytes(request->secret_value) + 1);
         client->calls = c;
-        c->timer = loop_timer_new(client->loop, on_answer, c);
-        loop_timer_in(c->timer, LATENCY_USEC);
+        c->timer = loop_timer_new(client->loop, on_arrival, c);
+        loop_timer_in(c->timer, LATENCY_USEC + (uint64_t)(world_at(c->path)->there_s * 1e6));
         return c;
 }
 
