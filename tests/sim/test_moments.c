@@ -203,8 +203,6 @@ static void throttled_after_the_path_was_changed(void **state)
 /* Rule 10: what a kill left half-written holds secrets too. */
 static void half_written_files_of_a_killed_agent_are_removed(void **state)
 {
-        cleanup_free char *db = one("db", DB);
-
         start_with("db", DB);
         world_run_to(1);
         world_kill();
