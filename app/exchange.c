@@ -108,12 +108,14 @@ bool exchange_is_tls(const struct exchange *x)
 }
 
 /**
- * exchange_wait() - the call that will bring the answer
+ * exchange_wait() - the call that will bring the answer, within what is left of the request's time
  * @call: cancelled where the peer goes away before; NULL once it has called back
  */
 void exchange_wait(struct exchange *x, struct notes_call *call)
 {
         x->call = call;
+        if (call)
+                notes_call_began(call, clock_monotonic_usec() - http_request_start_usec(x->req));
 }
 
 /**

@@ -24,7 +24,7 @@
 #include "common/sdnotify.h"
 
 #define DRAIN_USEC     (10 * USEC_PER_SEC)
-#define DEADLINE_USEC  (27 * USEC_PER_SEC) /* of a notes call: the answer must still fit into a request's 30 s */
+#define DEADLINE_USEC  (27 * USEC_PER_SEC) /* of a request's notes calls: the answer must still fit into its 30 s */
 #define QUEUE_MAX      2048
 #define LISTEN_BACKLOG 1024
 /* Database sessions, the agent, listeners, logs; and connections that are not counted any more: on their way out, or dying. */

@@ -40,7 +40,7 @@ struct notes_call {
         void *arg;
 };
 
-struct ages { /* calls by age; all of one list wait equally long, so the oldest is due first */
+struct ages { /* calls by when they are due, the first one being the oldest */
         struct notes_call *oldest, *youngest;
 };
 
@@ -58,13 +58,18 @@ struct notes {
 
 /* --- calls by age --- */
 
+/* Nearly all of one list wait equally long, so the place is at the end or close to it. */
 static void age_add(struct ages *ages, struct notes_call *c)
 {
+        struct notes_call *older = ages->youngest;
+
+        while (older && older->due_usec > c->due_usec)
+                older = older->older;
         c->ages = ages;
-        c->younger = NULL;
-        c->older = ages->youngest;
+        c->older = older;
+        c->younger = older ? older->younger : ages->oldest;
         *(c->older ? &c->older->younger : &ages->oldest) = c;
-        ages->youngest = c;
+        *(c->younger ? &c->younger->older : &ages->youngest) = c;
 }
 
 static void age_remove(struct notes_call *c)
@@ -406,6 +411,29 @@ struct notes_call *notes_add(struct notes *n, const char *text, size_t len, cons
         else
                 key_make_up(c->notes, &c->job.key);
         return call_start(c);
+}
+
+/**
+ * notes_call_began() - the call's deadline counts from an earlier time
+ * @call:     as it was given; not after its fn was called
+ * @ago_usec: how long what it is made for has been going on
+ *
+ * So that a request that was slow to arrive hears what became of its note before it is cut off without a word.
+ */
+void notes_call_began(struct notes_call *call, uint64_t ago_usec)
+{
+        struct notes *n = call->notes;
+        uint64_t end_usec;
+
+        call->arrived_usec -= ago_usec < call->arrived_usec ? ago_usec : call->arrived_usec;
+        end_usec = call->arrived_usec + n->config.deadline_usec;
+        if (call->ages != &n->waiting || end_usec >= call->due_usec)
+                return;
+        age_remove(call);
+        call->due_usec = end_usec;
+        age_add(&n->waiting, call);
+        if (loop_timer_due(n->timer) > end_usec)
+                arm(n);
 }
 
 /**

@@ -58,6 +58,8 @@ struct notes_call *notes_list(struct notes *n, unsigned limit, uint64_t before, 
 struct notes_call *notes_get(struct notes *n, uint64_t id, notes_fn fn, void *arg);
 /* text: valid UTF-8, checked by the caller; key: 1..64 printable ASCII or NULL. Both copied. */
 struct notes_call *notes_add(struct notes *n, const char *text, size_t len, const char *key, notes_fn fn, void *arg);
+/* Its deadline counts from so long ago: what the request took to arrive is part of the time that its client was promised. */
+void notes_call_began(struct notes_call *call, uint64_t ago_usec);
 void notes_cancel(struct notes_call *call); /* fn is not called any more; a write may still happen */
 
 #endif

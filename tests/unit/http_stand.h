@@ -9,6 +9,7 @@
 #define notes_list      stand_list
 #define notes_get       stand_get
 #define notes_add       stand_add
+#define notes_call_began stand_call_began
 #define notes_cancel    stand_cancel
 #define rotation_status stand_rotation_status
 
@@ -65,6 +66,7 @@ static struct stand {
         const char *reason;
         struct buf asked;
         unsigned calls, cancelled;
+        uint64_t ago_usec; /* of notes_call_began() */
         struct notes_call call;
 
         struct rotation_status rotation;
@@ -125,6 +127,13 @@ struct notes_call *notes_add(struct notes *n, const char *text, size_t len, cons
         (void)n;
         buf_printf(&stand.asked, "add \"%.*s\" %s;", (int)len, text, key ? key : "-");
         return stand_call(fn, arg);
+}
+
+void notes_call_began(struct notes_call *call, uint64_t ago_usec)
+{
+        (void)call;
+        assert_true(ago_usec < 60 * USEC_PER_SEC);
+        stand.ago_usec = ago_usec;
 }
 
 void notes_cancel(struct notes_call *call)

@@ -299,6 +299,28 @@ static void a_client_that_goes_away_is_waited_for_no_longer(void **state)
 
 /* --- routes --- */
 
+static bool is_tick_200(void)
+{
+        static unsigned ticks;
+
+        return ++ticks == 200;
+}
+
+/* A request has 30 s from its first byte on; what it took to arrive is not there for the database any more. */
+static void the_time_to_arrive_counts(void **state)
+{
+        static const char head[] = "POST /api/v1/notes HTTP/1.1\r\nHost: a\r\n" JSON "Content-Length: 12\r\n"
+                                   "Connection: close\r\n\r\n",
+                          body[] = "{\"text\":\"x\"}";
+
+        (void)state;
+        stand_send(head, strlen(head));
+        stand_run_until(is_tick_200);
+        assert_int_equal(send(stand.client_fd, body, strlen(body), MSG_NOSIGNAL), (ssize_t)strlen(body));
+        stand_run_until(stand_is_closed);
+        assert_true(stand.ago_usec >= 50 * USEC_PER_MSEC);
+}
+
 static void unknown_paths_and_methods_are_named(void **state)
 {
         (void)state;
@@ -363,6 +385,7 @@ int main(void)
                 STAND_TEST(failures_say_when_to_come_back),
                 STAND_TEST(an_unknown_outcome_gives_the_key_to_ask_again),
                 STAND_TEST(a_client_that_goes_away_is_waited_for_no_longer),
+                STAND_TEST(the_time_to_arrive_counts),
                 STAND_TEST(unknown_paths_and_methods_are_named),
                 STAND_TEST(every_answer_has_the_common_headers),
                 STAND_TEST(the_servers_own_refusals_are_problems_too),

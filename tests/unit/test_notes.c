@@ -420,6 +420,30 @@ static void a_hanging_server_does_not_hold_calls(void **state)
         desk_end(&d);
 }
 
+/* What a request took to arrive is part of its time: whoever began first is answered first, though it asked last. */
+static void the_deadline_counts_from_the_requests_beginning(void **state)
+{
+        struct desk d;
+        struct outcome o[4] = {0};
+
+        need_server();
+        desk_begin(&d, server, &hurried);
+        notes_list(d.notes, 1, 0, on_outcome, &o[0]);
+        notes_call_began(notes_list(d.notes, 1, 0, on_outcome, &o[1]), hurried.deadline_usec - 50 * USEC_PER_MSEC);
+        desk_until_done(&d, o, 2);
+        assert_int_equal(o[1].outcome, NOTES_UNAVAILABLE);
+        assert_true(o[1].done_usec < o[0].done_usec);
+        desk_ready(&d);
+        mariadb_pause(server);
+        notes_add(d.notes, "x", 1, "late", on_outcome, &o[2]);
+        notes_call_began(notes_add(d.notes, "y", 1, "early", on_outcome, &o[3]), 300 * USEC_PER_MSEC);
+        desk_until_done(&d, &o[2], 2);
+        mariadb_resume(server);
+        assert_int_equal(o[2].outcome, NOTES_UNKNOWN);
+        assert_true(o[3].done_usec < o[2].done_usec);
+        desk_end(&d);
+}
+
 static void a_cancelled_call_says_nothing(void **state)
 {
         struct desk d;
@@ -645,6 +669,7 @@ int main(void)
                 cmocka_unit_test_setup(an_unknown_outcome_is_settled_by_its_key, fresh),
                 cmocka_unit_test_setup(without_credentials_calls_wait_and_then_fail, fresh),
                 cmocka_unit_test_setup(a_hanging_server_does_not_hold_calls, fresh),
+                cmocka_unit_test_setup(the_deadline_counts_from_the_requests_beginning, fresh),
                 cmocka_unit_test_setup(a_cancelled_call_says_nothing, fresh),
                 cmocka_unit_test_setup(freeing_ends_calls_without_a_word, fresh),
                 cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing, fresh),
