@@ -18,6 +18,8 @@
 #define DOUBT_APART_USEC      (10 * USEC_PER_SEC)
 #define CREDENTIALS_LOOK_USEC (2 * USEC_PER_SEC)
 #define HIDDEN_LOGIN_USEC     (900 * USEC_PER_SEC)
+#define RENEW_TIMEOUT_MOST    (60 * USEC_PER_SEC) /* from there on the configured one */
+#define RENEW_TIMEOUT_LEAST   (2 * USEC_PER_SEC)
 
 struct instant auth_now(void)
 {
@@ -66,8 +68,9 @@ struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *
         a->timer = loop_timer_new(loop, on_timer, a);
         a->logins = metrics_add(metrics, METRIC_COUNTER, "leasekeeper_logins_total", "Logins to Vault.",
                                 "method,outcome", NULL);
-        a->expiry = metrics_add(metrics, METRIC_GAUGE, "leasekeeper_token_expiry_timestamp_seconds",
-                                "When the current Vault token ends, unless renewed.", "", NULL);
+        a->expiry =
+                metrics_add(metrics, METRIC_GAUGE, "leasekeeper_token_expiry_timestamp_seconds",
+                            "When the current Vault token ends, unless renewed; 0: never, or there is none.", "", NULL);
         return a;
 }
 
@@ -91,7 +94,7 @@ struct auth *auth_free(struct auth *a)
 
 static void tell_expiry(struct auth *a, struct instant now)
 {
-        if (a->token && a->token->end_usec != USEC_NEVER)
+        if (a->token && !a->token->dead && a->token->end_usec != USEC_NEVER)
                 metric_set(a->expiry, (double)(now.wall_usec + a->token->end_usec - now.boot_usec) / 1e6);
         else
                 metric_set(a->expiry, 0);
@@ -134,6 +137,7 @@ static void token_died(struct auth *a)
 
         log_warn("the Vault token (accessor %s) is not known to Vault any more: logging in anew", t->accessor);
         t->dead = true;
+        tell_expiry(a, auth_now());
         a->events.on_token_dead(t, a->arg);
         auth_step(a);
 }
@@ -177,12 +181,21 @@ static void on_renewed(const struct vault_reply *reply, void *arg)
         auth_step(a);
 }
 
+/* A hung renewal must not cost the token, and all leases with it: half of what is left is for another try, or a login. */
+static uint64_t renew_timeout(const struct token *t, uint64_t now_usec)
+{
+        uint64_t left = t->end_usec > now_usec ? t->end_usec - now_usec : 0;
+
+        return left / 2 >= RENEW_TIMEOUT_MOST ? 0 : usec_max(left / 2, RENEW_TIMEOUT_LEAST);
+}
+
 static void renew(struct auth *a)
 {
+        uint64_t timeout = renew_timeout(a->token, auth_now().boot_usec);
         struct vault_request request;
 
         vault_request_simple(&request, VAULT_TOKEN_RENEW);
-        a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, 0, on_renewed, a);
+        a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, timeout, on_renewed, a);
 }
 
 /* It lives, and a policy forbids to renew it: its end cannot be moved, and another login comes in time (rule 6). */
@@ -247,6 +260,7 @@ static void token_ended(struct auth *a)
 {
         log_warn("the Vault token (accessor %s) has ended", a->token->accessor);
         a->token->dead = true;
+        tell_expiry(a, auth_now());
         a->events.on_token_dead(a->token, a->arg);
 }
 

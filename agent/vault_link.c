@@ -225,8 +225,10 @@ static void pump(struct vault_link *link)
                 return;
         refill(link);
         late = let_late_ones_go(link);
-        while ((c = pick(link, late, &wait)) != NULL)
+        while ((c = pick(link, late, &wait)) != NULL) {
                 send_now(link, c);
+                late = usec_min(late, LATE_USEC);
+        }
         if (wait != USEC_NEVER)
                 loop_timer_in(link->pump_timer, wait);
 }

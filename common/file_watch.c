@@ -49,13 +49,16 @@ static void on_events(int fd, unsigned what, void *arg)
                 for (char *p = buf; p < buf + len;) {
                         const struct inotify_event *e = (const void *)p;
 
-                        if (e->len > 0 && is_ours(w, e->name) && loop_timer_due(w->timer) == USEC_NEVER)
+                        bool ours = (e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(w, e->name));
+
+                        if (ours && loop_timer_due(w->timer) == USEC_NEVER)
                                 loop_timer_in(w->timer, SETTLE_USEC);
                         p += sizeof(*e) + e->len;
                 }
         }
 }
 
+/* IN_ATTRIB: a file that becomes readable only once its writer gives it to us. */
 static void add(struct file_watch *w, const char *path)
 {
         cleanup_free char *for_dir = mem_strdup(path), *for_name = mem_strdup(path);
@@ -63,7 +66,7 @@ static void add(struct file_watch *w, const char *path)
 
         w->names = mem_resize(w->names, w->names_len + 1, sizeof(*w->names));
         w->names[w->names_len++] = mem_strdup(basename(for_name));
-        if (inotify_add_watch(w->fd, dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE) < 0)
+        if (inotify_add_watch(w->fd, dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB) < 0)
                 log_warn("%s: changes cannot be noticed: %s; use SIGHUP after a change", dir, strerror(errno));
 }
 
