@@ -12,6 +12,7 @@
 #include "common/parse.h"
 
 #define STEP_LEAST_USEC (10 * USEC_PER_SEC)
+#define NEVER_SEC       ((time_t)9000000000) /* the year 2255, which the kernel's 64 bits of nsec still hold */
 
 struct clock_step {
         int fd;
@@ -32,7 +33,7 @@ static int arm(int fd)
         struct itimerspec never;
 
         memset(&never, 0, sizeof(never));
-        never.it_value.tv_sec = INT32_MAX; /* 2038: beyond it the timer fires once and is armed again */
+        never.it_value.tv_sec = NEVER_SEC;
         return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno : 0;
 }
 
