@@ -155,6 +155,20 @@ static bool needs_restart(const struct agent *a, const struct config *next)
         return strcmp(before, after) != 0 || strcmp(a->config->state_dir, next->state_dir) != 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_way(const struct config_vault *a, const struct config_vault *b)
+{
+        return same_text(a->ca_cert, b->ca_cert) && same_text(a->ca_path, b->ca_path) &&
+               same_text(a->client_cert, b->client_cert) && same_text(a->client_key, b->client_key) &&
+               same_text(a->tls_server_name, b->tls_server_name) && same_text(a->proxy, b->proxy) &&
+               a->skip_verify == b->skip_verify && a->timeout_usec == b->timeout_usec &&
+               a->rate_limit == b->rate_limit && a->rate_burst == b->rate_burst;
+}
+
 static json_t *findings_json(const struct config_findings *f)
 {
         json_t *errors = json_array();
@@ -204,6 +218,9 @@ int agent_reload(struct agent *a, json_t **ret_body)
         set_reload_error(a, NULL);
         json_decref(*ret_body);
         *ret_body = json_object();
+        if (!same_way(&old->vault, &next->vault))
+                log_warn("the vault block has changed: TLS, proxy, timeout and rate_limit need a restart; the old ones "
+                         "stay until then");
         a->config = next;
         auth_set_config(a->auth, &next->auth);
         renewer_reconfigure(a->renewer, next);

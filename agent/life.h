@@ -137,6 +137,7 @@ void life_wish(struct life *l, enum life_why why,
 void life_on_acked(struct life *l, uint64_t number); /* a consumer acknowledged this version */
 void life_all_moved_on(struct life *l, struct instant now, uint64_t number); /* rule 3: revoke it at once */
 void life_on_reject(struct life *l, struct instant now, bool denied);        /* of the current version */
+void life_reconfigured(struct life *l, struct instant now); /* l->config was changed: what is planned by it */
 void life_on_vault_away(struct life *l);
 void life_stale(struct life *l); /* what STALE says */
 void life_on_vault_back(struct life *l,

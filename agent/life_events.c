@@ -484,6 +484,17 @@ void life_on_reject(struct life *l, struct instant now, bool denied)
 }
 
 /**
+ * life_reconfigured() - another configuration is in force: a shorter `refresh` does not wait for the end of the longer one
+ * @l: the life; its config is the new one
+ * @now: now
+ */
+void life_reconfigured(struct life *l, struct instant now)
+{
+        if (l->change_usec == USEC_NEVER)
+                l->refresh_usec = usec_min(l->refresh_usec, usec_add(now.boot_usec, l->config.refresh_usec));
+}
+
+/**
  * life_on_vault_away() - no request makes sense until life_on_vault_back()
  * @l: the life
  */

@@ -392,12 +392,23 @@ static struct keeper *find_keeper(struct renewer *r, const char *name)
         return NULL;
 }
 
+/* Of several secrets of one path the largest counts. */
+static unsigned burst_of(const struct mint_budget *b, unsigned burst)
+{
+        if (b->refs > 1 && burst < b->bucket.burst)
+                return b->bucket.burst;
+        return burst > 0 ? burst : 1;
+}
+
 static void take_config(struct keeper *k, const struct config_secret *cfg)
 {
         cleanup_free char *before = config_secret_identity(k->cfg), *after = config_secret_identity(cfg);
         struct renewer *r = k->renewer;
 
         k->life.config = life_config_of(cfg);
+        life_reconfigured(&k->life, renewer_now());
+        if (k->budget)
+                k->budget->bucket.burst = burst_of(k->budget, cfg->mint_burst);
         store_set_config(r->ctx.store, k->secret, cfg);
         if (strcmp(before, after) != 0) {
                 if (k->budget)
@@ -583,8 +594,12 @@ void renewer_stop(struct renewer *r, const char *reason)
                 vault_link_cancel(k->call);
                 k->call = NULL;
                 k->stopped = true;
-                if (reason && k->secret)
+                if (reason && k->secret) {
+                        bool had = store_current(k->secret) != NULL;
+
                         store_lose(r->ctx.store, k->secret, reason);
+                        count_valid(k, had);
+                }
         }
 }
 
@@ -597,6 +612,8 @@ void renewer_leave(struct renewer *r)
         for (struct keeper *k = r->keepers; k; k = k->next) {
                 if (!k->secret)
                         continue;
+                if (!store_current(k->secret))
+                        r->nothing_valid--;
                 store_remove(r->ctx.store, k->secret);
                 k->secret = NULL;
                 k->cfg = NULL;

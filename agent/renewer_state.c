@@ -212,9 +212,9 @@ int keeper_load(struct keeper *k)
                 k->life.last_number = last;
         load_bucket(k, json_object_get(top, "bucket"));
         load_replaced(k, json_object_get(top, "replaced"));
-        load_current(k, top);
-        if (k->secret)
+        if (k->secret) /* before the current version is there: they are told apart by their order */
                 store_load_readers(k->secret, json_object_get(top, "readers"));
+        load_current(k, top);
         saved = json_str(top, "identity");
         return identity && saved && strcmp(identity, saved) != 0 ? 1 : 0;
 }
