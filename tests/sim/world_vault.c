@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "common/http_client.h"
 #include "common/json.h"
 #include "common/loop.h"
@@ -18,6 +19,7 @@
 #include "tests/sim/world.h"
 
 #define LATENCY_USEC (5 * USEC_PER_MSEC)
+#define TIMEOUT_USEC (60 * USEC_PER_SEC)
 
 struct answer {
         int status; /* -1: none came */
@@ -33,6 +35,7 @@ struct http_call {
         json_t *body;
         unsigned token; /* shown with it, counted from 1; 0: none, or an unknown one */
         struct answer answer;
+        uint64_t deadline_usec;
         http_reply_fn fn;
         void *arg;
 };
@@ -269,6 +272,22 @@ static void on_answer(void *arg)
         secret_free(body);
 }
 
+static void on_deadline(void *arg)
+{
+        struct http_call *c = arg;
+
+        json_decref(c->answer.body);
+        c->answer = (struct answer){.status = -1};
+        on_answer(c);
+}
+
+static void wait_for(struct http_call *c, uint64_t at_usec, loop_fn fn)
+{
+        loop_timer_free(c->timer);
+        c->timer = loop_timer_new(c->client->loop, at_usec < c->deadline_usec ? fn : on_deadline, c);
+        loop_timer_at(c->timer, at_usec < c->deadline_usec ? at_usec : c->deadline_usec);
+}
+
 /* It is carried out now, whenever its answer comes. */
 static void on_arrival(void *arg)
 {
@@ -276,13 +295,10 @@ static void on_arrival(void *arg)
         double back_s = world_at(c->path)->back_s;
 
         c->answer = answer_of(c);
-        if (back_s <= 0) {
+        if (back_s > 0)
+                wait_for(c, clock_boottime_usec() + (uint64_t)(back_s * 1e6), on_answer);
+        else
                 on_answer(c);
-                return;
-        }
-        loop_timer_free(c->timer);
-        c->timer = loop_timer_new(c->client->loop, on_answer, c);
-        loop_timer_in(c->timer, (uint64_t)(back_s * 1e6));
 }
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_config *config, char **ret_error)
@@ -318,8 +334,8 @@ struct http_call *http_client_send(struct http_client *client, const struct http
         if (request->secret_value && secret_len(request->secret_value) > 1)
                 c->token = (unsigned)atoi(secret_bytes(request->secret_value) + 1);
         client->calls = c;
-        c->timer = loop_timer_new(client->loop, on_arrival, c);
-        loop_timer_in(c->timer, LATENCY_USEC + (uint64_t)(world_at(c->path)->there_s * 1e6));
+        c->deadline_usec = clock_boottime_usec() + (request->timeout_usec ? request->timeout_usec : TIMEOUT_USEC);
+        wait_for(c, clock_boottime_usec() + LATENCY_USEC + (uint64_t)(world_at(c->path)->there_s * 1e6), on_arrival);
         return c;
 }
 
