@@ -94,12 +94,12 @@ class Stack:
         self.env = {**os.environ, "COMPOSE_PROJECT_NAME": self.project, "BASE_IMAGE": base_image("bookworm"),
                     "PYTHONDONTWRITEBYTECODE": "1", **{k: str(v) for k, v in self.ports.items()}, **variables}
         self.env.pop("COMPOSE", None)
+        config = None if program else compose_two()
+        self.has_compose_two = config is not None
         if program:
             self.env["COMPOSE"] = program
-        else:
-            config = compose_two()
-            if config:
-                self.env["DOCKER_CONFIG"] = config
+        if config:
+            self.env["DOCKER_CONFIG"] = config
         self.app = None
 
     def try_make(self, target, timeout=900, **variables):
@@ -114,7 +114,7 @@ class Stack:
         return done.stdout
 
     def compose(self, *words):
-        program = (self.env.get("COMPOSE") or "docker compose").split()
+        program = (self.env.get("COMPOSE") or ("docker compose" if self.has_compose_two else "docker-compose")).split()
         return run(*program, "-f", os.path.join(TOP, "compose", "compose.yaml"), *words, env=self.env)
 
     def up(self):
