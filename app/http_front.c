@@ -130,6 +130,7 @@ struct front *front_new(const struct services *services, unsigned conns_max)
                 .request_usec = 30 * USEC_PER_SEC,
                 .idle_usec = 75 * USEC_PER_SEC,
                 .unsent_max = 4 << 20,
+                .held_max = 32 << 20,
         };
         struct front *f = mem_new(sizeof(*f));
 

@@ -11,13 +11,11 @@
 #include "common/parse.h"
 #include "common/unixsock.h"
 
-#define IN_FIRST      ((size_t)2048)
-#define IN_KEEP       ((size_t)16 << 10) /* a larger buffer is not kept between requests */
+#define IN_KEEP       ((size_t)4 << 10) /* a larger buffer is not kept between requests */
 #define LINGER_USEC   USEC_PER_SEC
 #define LINGER_MAX    ((size_t)64 << 10)
 #define LINGERING_MAX 256          /* connections on their way out; the oldest goes before its time */
 #define DRAIN_USEC    USEC_PER_SEC /* for a connection whose first request may be on its way */
-#define STEPS_MAX     64           /* heads and bodies of one connection before others get their turn */
 
 /* --- states and deadlines --- */
 
@@ -167,6 +165,7 @@ void conn_free(struct http_conn *c)
         struct http_server *s = c->server;
 
         c->state = CONN_DOOMED; /* whatever the callbacks below still say to it is ignored */
+        held_forget(c);
         tell_gone(c);
         if (c->accepted && s->handler.on_close)
                 s->handler.on_close(c, s->arg);
@@ -191,6 +190,7 @@ void conn_doom(struct http_conn *c, const char *why)
         if (log_enabled(LOG_LEVEL_DEBUG))
                 log_debug("http: connection closed: %s", why);
         conn_set_state(c, CONN_DOOMED);
+        held_forget(c);
         if (c->watch)
                 io_want_read(c, false);
         loop_timer_cancel(c->timer);

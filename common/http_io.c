@@ -57,6 +57,12 @@ static void on_plain(int fd, unsigned what, void *arg)
                 conn_on_readable(c);
 }
 
+static void on_unsent_change(struct evbuffer *unsent, const struct evbuffer_cb_info *info, void *arg)
+{
+        (void)unsent;
+        held_change(arg, info->n_added, info->n_deleted);
+}
+
 static void on_tls_read(struct bufferevent *bev, void *arg)
 {
         (void)bev;
@@ -92,6 +98,7 @@ void io_open(struct http_conn *c)
         }
         bufferevent_setcb(c->tls, on_tls_read, on_tls_write, on_tls_event, c);
         bufferevent_setwatermark(c->tls, EV_READ, 0, TLS_INPUT_MAX);
+        (void)evbuffer_add_cb(bufferevent_get_output(c->tls), on_unsent_change, c);
         bufferevent_enable(c->tls, EV_READ | EV_WRITE);
 }
 
@@ -152,8 +159,11 @@ static void write_tls(struct http_conn *c, const struct iovec *iov, int n)
 
 static void keep_unsent(struct http_conn *c, const struct iovec *iov, int n, size_t sent)
 {
-        if (!c->unsent)
+        if (!c->unsent) {
                 c->unsent = evbuffer_new();
+                if (c->unsent)
+                        (void)evbuffer_add_cb(c->unsent, on_unsent_change, c);
+        }
         for (int i = 0; i < n; i++) {
                 size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
 
@@ -177,6 +187,7 @@ void io_write(struct http_conn *c, const struct iovec *iov, int n)
                 return;
         if (c->tls) {
                 write_tls(c, iov, n);
+                held_trim(c->server);
                 return;
         }
         for (int i = 0; i < n; i++)
@@ -197,8 +208,10 @@ void io_write(struct http_conn *c, const struct iovec *iov, int n)
                 if (sent < 0)
                         sent = 0;
         }
-        if ((size_t)sent < total)
+        if ((size_t)sent < total) {
                 keep_unsent(c, iov, n, (size_t)sent);
+                held_trim(c->server);
+        }
 }
 
 size_t io_unsent(const struct http_conn *c)
@@ -241,6 +254,7 @@ void io_close(struct http_conn *c)
         if (c->tls) {
                 if (io_unsent(c) == 0)
                         say_bye(c);
+                (void)evbuffer_remove_cb(bufferevent_get_output(c->tls), on_unsent_change, c);
                 bufferevent_free(c->tls);
                 c->tls = NULL;
         }

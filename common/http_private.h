@@ -17,6 +17,7 @@ struct evbuffer;
 struct loop_timer;
 struct loop_watch;
 
+#define IN_FIRST ((size_t)2048) /* what each connection may receive without being counted */
 #define DATE_LEN 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 enum conn_state {
@@ -78,6 +79,8 @@ struct http_conn {
         bool skipped_crlf; /* RFC 9112 2.2: one empty line before a request is let pass */
         bool said_continue;
         size_t lingered_len;
+        size_t held; /* its part of the server's */
+        bool forgotten;
 
         struct loop_timer *timer; /* armed for the deadline or earlier: moving it later costs nothing */
         uint64_t deadline_usec;   /* CLOCK_BOOTTIME */
@@ -109,7 +112,8 @@ struct http_server {
 
         TAILQ_HEAD(, http_listener) listeners;
         struct loop_timer *accept_again; /* after a lack of descriptors */
-        uint64_t full_said_usec, failed_said_usec;
+        uint64_t full_said_usec, failed_said_usec, held_said_usec;
+        size_t held; /* bytes that wait for slow clients, received and unsent */
 
         /* Each connection is in one of them: the longest there is first. */
         struct conn_list idle, receiving, busy, lingering, doomed;
@@ -127,6 +131,7 @@ struct http_server {
 };
 
 /* http_server.c */
+bool server_may_say(uint64_t *said_usec);     /* once in ten seconds */
 void server_run_later(struct http_server *s); /* the ready and the doomed ones, once this turn's callbacks are done */
 
 /* http_conn.c: the life of one connection */
@@ -141,6 +146,12 @@ void conn_go_on_later(struct http_conn *c); /* conn_advance(), in the next turn 
 void conn_on_readable(struct http_conn *c); /* bytes, or the end of them */
 void conn_on_sent(struct http_conn *c);     /* nothing is unsent any more */
 void conn_set_state(struct http_conn *c, enum conn_state state);
+
+/* http_held.c: what all connections together keep in memory, and who makes way */
+void held_change(struct http_conn *c, size_t added, size_t gone);
+void held_forget(struct http_conn *c);    /* it is on its way out: it does not count any more */
+bool held_has_room(struct http_conn *c);  /* to receive more; the slowest sender makes way */
+void held_trim(struct http_server *s);    /* after sending: the slowest readers make way */
 
 /* http_receive.c: from bytes to a request */
 void conn_advance(struct http_conn *c);    /* goes on with what was received */

@@ -8,18 +8,20 @@
 #include "common/mem.h"
 #include "common/secret.h"
 
-#define IN_FIRST  ((size_t)2048)
 #define STEPS_MAX 64 /* heads and bodies of one connection before others get their turn */
 
 void conn_drop_input(struct http_conn *c)
 {
         if (c->in.bytes)
                 secret_wipe(c->in.bytes, c->in.cap); /* a client may have sent a token where none was asked for */
+        if (c->in.cap > IN_FIRST)
+                held_change(c, 0, c->in.cap - IN_FIRST);
         mem_free(c->in.bytes);
         c->in = (struct conn_in){0};
 }
 
-static void make_room(struct http_conn *c)
+/* Return: false: there is none for so much from all clients together; it was refused. */
+static bool make_room(struct http_conn *c)
 {
         struct conn_in *in = &c->in;
         size_t most = c->server->limits.head_max + c->server->limits.body_max + IN_FIRST;
@@ -32,7 +34,11 @@ static void make_room(struct http_conn *c)
                 in->start = 0;
         }
         if (in->end < in->cap)
-                return;
+                return true;
+        if (in->cap > 0 && !held_has_room(c)) {
+                conn_refuse(c, 503, "too much is being received at once");
+                return false;
+        }
         cap = in->cap ? in->cap * 2 : IN_FIRST;
         if (cap > most)
                 cap = in->cap < most ? most : in->cap + IN_FIRST;
@@ -42,8 +48,10 @@ static void make_room(struct http_conn *c)
                 secret_wipe(in->bytes, in->cap);
                 mem_free(in->bytes);
         }
+        held_change(c, cap - IN_FIRST, in->cap ? in->cap - IN_FIRST : 0);
         in->bytes = bytes;
         in->cap = cap;
+        return true;
 }
 
 /* Return: how many bytes came; 0 or less: none, and an end was dealt with. */
@@ -51,8 +59,8 @@ ssize_t conn_fill(struct http_conn *c)
 {
         ssize_t n;
 
-        if (c->in.end == c->in.cap)
-                make_room(c);
+        if (c->in.end == c->in.cap && !make_room(c))
+                return 0;
         n = io_read(c, c->in.bytes + c->in.end, c->in.cap - c->in.end);
         if (n > 0) {
                 c->in.end += (size_t)n;

@@ -68,7 +68,7 @@ void server_run_later(struct http_server *s)
 /* --- letting in --- */
 
 /* One line in ten seconds: what is wrong does not get better by being said for each connection. */
-static bool may_say(uint64_t *said_usec)
+bool server_may_say(uint64_t *said_usec)
 {
         uint64_t now = clock_boottime_usec();
 
@@ -82,7 +82,7 @@ static void pause_accepting(struct http_server *s, int error)
 {
         struct http_listener *l;
 
-        if (may_say(&s->failed_said_usec))
+        if (server_may_say(&s->failed_said_usec))
                 log_warn("http: no connection can be accepted: %s; trying again every 100 ms", strerror(error));
         TAILQ_FOREACH(l, &s->listeners, link)
         loop_watch_set(l->watch, 0);
@@ -116,7 +116,7 @@ static bool has_room(struct http_server *s)
 {
         if (s->conns < s->limits.conns_max)
                 return true;
-        if (may_say(&s->full_said_usec))
+        if (server_may_say(&s->full_said_usec))
                 log_warn("http: all %u connections are in use; %s", s->limits.conns_max,
                          s->limits.evict_idle ? "the longest idle ones make way" : "new ones are refused");
         return s->limits.evict_idle && make_way(s);

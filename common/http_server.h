@@ -34,6 +34,7 @@ struct http_limits {
         uint64_t request_usec; /* the whole request, until its answer is handed to the kernel; streams are free of it */
         uint64_t idle_usec;    /* between requests */
         size_t unsent_max;     /* a peer for which more waits to be sent (streams) is closed */
+        size_t held_max; /* bytes that clients may have waiting here, all together; over that the slowest goes. 0: no bound */
 };
 
 struct http_handler {

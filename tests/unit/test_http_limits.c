@@ -142,6 +142,71 @@ static void answer_that_is_not_read_is_dropped(void **state)
         }
 }
 
+/* Each is within its own bound; together they are not: who has let an answer wait for the longest makes way. */
+static void slow_readers_make_way_together(void **state)
+{
+        struct http_scene *s = *state;
+
+        s->limits.held_max = HTTP_SCENE_BIG + HTTP_SCENE_BIG / 4;
+        for (int way = OVER_TCP; way <= OVER_BUFFEREVENT; way++) {
+                struct http_client_raw *c[2];
+
+                http_scene_start(s, (enum http_transport)way);
+                for (size_t i = 0; i < 2; i++) {
+                        c[i] = http_scene_client(s);
+                        c[i]->paused = true;
+                        raw_send(c[i], GET("/big"));
+                        wait_for(s, s->requests == 2 * (unsigned)way + i + 1);
+                }
+                wait_for(s, http_server_conns(s->server) == 1);
+                c[1]->paused = false;
+                wait_for(s, c[1]->received.len > HTTP_SCENE_BIG);
+                c[0]->paused = false;
+                wait_for(s, c[0]->closed);
+                assert_true(c[0]->received.len < HTTP_SCENE_BIG);
+                raw_close(c[0]);
+                raw_close(c[1]);
+                s->server = http_server_free(s->server);
+        }
+}
+
+static void send_part(struct http_client_raw *c, size_t len)
+{
+        static char body[16 << 10];
+
+        memset(body, 'b', sizeof(body));
+        raw_send(c, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 16000\r\n\r\n");
+        raw_send_bytes(c, body, len);
+}
+
+/* The same for what is received: the slow one makes way once it has been slow, until then a new one is told to come again. */
+static void slow_senders_make_way_together(void **state)
+{
+        struct http_scene *s = *state;
+        struct http_client_raw *slow, *early, *late;
+        uint64_t begin;
+
+        s->limits.held_max = 10 << 10;
+        s->limits.body_max = 16 << 10;
+        http_scene_start(s, OVER_TCP);
+        slow = http_scene_client(s);
+        send_part(slow, 12 << 10);
+        begin = clock_monotonic_usec();
+        for (unsigned i = 0; i < 20; i++)
+                http_scene_turn(s);
+        early = http_scene_client(s);
+        send_part(early, 16000);
+        wait_for(s, raw_has(early, "HTTP/1.1 503 Service Unavailable\r\n"));
+        raw_send(http_scene_client(s), GET("/x")); /* a small one needs no room */
+        wait_for(s, s->requests == 1);
+        assert_false(slow->closed);
+        wait_for(s, clock_monotonic_usec() - begin > 1100 * USEC_PER_MSEC);
+        late = http_scene_client(s);
+        send_part(late, 6000);
+        wait_for(s, slow->closed);
+        assert_false(late->closed);
+}
+
 static void stream_has_no_deadline(void **state)
 {
         struct http_scene *s = *state;
@@ -464,6 +529,8 @@ int main(void)
                 HTTP_TEST(idle_connection_is_closed),
                 HTTP_TEST(request_without_answer_is_ended),
                 HTTP_TEST(answer_that_is_not_read_is_dropped),
+                HTTP_TEST(slow_readers_make_way_together),
+                HTTP_TEST(slow_senders_make_way_together),
                 HTTP_TEST(stream_has_no_deadline),
                 HTTP_TEST(too_many_connections_are_refused),
                 HTTP_TEST(longest_idle_connection_makes_way),
