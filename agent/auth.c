@@ -524,7 +524,8 @@ bool auth_want_new(struct auth *a, uint64_t wanted_usec)
         struct instant now = auth_now();
         const struct token *t = a->token;
 
-        if (!t || t->renewable || t->end_usec == USEC_NEVER || usec_add(now.boot_usec, wanted_usec) <= t->end_usec)
+        if (!auth_token(a) || t->renewable || t->end_usec == USEC_NEVER ||
+            usec_add(now.boot_usec, wanted_usec) <= t->end_usec)
                 return false;
         if (now.boot_usec < t->last_start_usec + (t->end_usec - t->last_start_usec) / 2 ||
             now.boot_usec < a->login_usec)

@@ -30,6 +30,7 @@ struct lease {
         bool doubtful;        /* a renewal's answer says it may be gone: look it up now */
         bool gone;            /* Vault does not know it any more */
         bool acked, rejected; /* by its consumers */
+        bool unnamed;         /* somebody without a name was given it: nothing shortens its g */
         bool revoke_refused;  /* 403: left to its end (rule 16) */
         uint64_t revoke_usec; /* once replaced: when g is over, or the next try */
         struct backoff revoke_backoff;

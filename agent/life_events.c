@@ -113,7 +113,7 @@ static void retire_current(struct life *l, struct instant now)
                 return;
         }
         lease_replaced(&old, now, l->config.grace_usec);
-        if (unwanted)
+        if (unwanted && !old.unnamed)
                 old.revoke_usec = now.boot_usec;
         add_replaced(l, &old);
 }

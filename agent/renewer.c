@@ -622,8 +622,12 @@ void renewer_leave(struct renewer *r)
 
 void renewer_given(struct renewer *r, struct store_secret *s)
 {
+        struct keeper *k = store_tag(s);
+
         (void)r;
-        keeper_save(store_tag(s), NULL); /* before the reader has it */
+        if (k->life.has_current)
+                k->life.current.unnamed = store_read_unnamed(s, k->life.current.number);
+        keeper_save(k, NULL); /* before the reader has it */
 }
 
 void renewer_acked(struct renewer *r, struct store_secret *s)

@@ -78,6 +78,7 @@ static void mint_failed(struct keeper *k, const struct vault_reply *reply, const
         if (reply->outcome == VAULT_FORBIDDEN && k->asked_with != auth_token(k->renewer->ctx.auth))
                 k->life.mint_retry_usec = 0; /* of a token that is no more: it says nothing about the path */
         log_failure(k, what, reply, k->life.mint_retry_usec);
+        k->key = keypair_free(k->key);
         if (k->secret && k->life.kind == KIND_STATIC && k->life.has_current)
                 store_update_end(k->renewer->ctx.store, k->secret, USEC_NEVER, true);
 }
@@ -146,6 +147,7 @@ static void on_content(struct keeper *k, const struct vault_reply *reply)
                 mint_unusable(k, error);
                 return;
         }
+        k->key = keypair_free(k->key); /* it is in the content now */
         keeper_good(k);
         if (k->cfg->is_certificate)
                 k->life.kind = KIND_CERTIFICATE;
@@ -164,6 +166,7 @@ static void on_unwanted(struct keeper *k, const struct vault_reply *reply)
                                           .token = k->asked_with,
                                           .duration_usec = reply->lease_usec};
 
+        k->key = keypair_free(k->key);
         life_on_unwanted(&k->life, renewer_now(), &grant);
         keeper_save(k, NULL);
 }
@@ -174,14 +177,13 @@ static void on_minted(const struct vault_reply *reply, void *arg)
         struct auth *auth = k->renewer->ctx.auth;
 
         landed(k, reply);
+        keeper_mint_over(k); /* what it made counts by itself, and readers that are told of it may begin another */
         if (reply->outcome != VAULT_OK)
                 mint_failed(k, reply, k->life.kind == KIND_STATIC ? "reading" : "minting");
         else if (!k->cfg)
                 on_unwanted(k, reply);
         else
                 on_content(k, reply);
-        k->key = keypair_free(k->key);
-        keeper_mint_over(k);
         if (k->asked_with != auth_token(auth))
                 auth_tend(auth);
         keeper_step(k);
@@ -230,6 +232,10 @@ static void begin_mint(struct keeper *k, struct instant now, const struct life_a
         if ((k->life.kind != KIND_STATIC || k->renewer->save_failing) && keeper_save(k, NULL) < 0) {
                 keeper_fail(k, "the state cannot be written: nothing new is asked of Vault until it can");
                 life_on_mint_aborted(&k->life, now, now.boot_usec + UNSAVED_RETRY_USEC);
+                return;
+        }
+        if (!auth_token(k->renewer->ctx.auth)) { /* it ended this moment, and that is told soon */
+                life_on_mint_aborted(&k->life, now, now.boot_usec + NEW_TOKEN_WAIT_USEC);
                 return;
         }
         if (k->life.kind == KIND_DYNAMIC && k->life.has_current &&

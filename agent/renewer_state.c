@@ -173,6 +173,7 @@ static void load_current(struct keeper *k, const json_t *top)
                 lease_end(&l);
                 return;
         }
+        l.unnamed = store_read_unnamed(k->secret, l.number);
         if (*l.id != '\0' && l.end_wall_usec == USEC_NEVER)
                 l.verify_usec = now.boot_usec; /* is it still alive? Asked as soon as Vault allows */
         life_adopt_current(&k->life, &l);

@@ -65,6 +65,7 @@ void store_lose(struct store *st, struct store_secret *s, const char *reason);
 /* Was every read of `replaced` a named consumer's, and has each acknowledged a later version? */
 bool store_all_moved_on(const struct store_secret *s, uint64_t replaced);
 bool store_anyone_acked(const struct store_secret *s, uint64_t version);
+bool store_read_unnamed(const struct store_secret *s, uint64_t version); /* by somebody without a name */
 /* new: ["uid/ID", ...]: who was given it and acknowledged no later one; "(unnamed)" for reads without a name. */
 json_t *store_holders(const struct store_secret *s, uint64_t version);
 /* It is revoked: its readers are of no interest any more. */

@@ -412,6 +412,20 @@ bool readers_all_moved_on(const struct readers *r, uint64_t version)
 }
 
 /**
+ * readers_unnamed() - was it given to somebody without a name?
+ * @r:       the secret's readers
+ * @version: its number
+ *
+ * Return: false also where it is forgotten.
+ */
+bool readers_unnamed(const struct readers *r, uint64_t version)
+{
+        const struct kept *k = find_kept(r, version);
+
+        return k && k->unnamed;
+}
+
+/**
  * readers_anyone_acked() - has a consumer acknowledged exactly that version?
  * @r:       the secret's readers
  * @version: a kept one

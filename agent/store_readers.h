@@ -36,6 +36,7 @@ int readers_give(struct readers *r, struct consumers *c, uint64_t version, uid_t
 int readers_ack(struct readers *r, struct consumers *c, uint64_t version, uid_t uid, const char *id, bool *ret_first);
 bool readers_was_given(const struct readers *r, const struct consumers *c, uint64_t version, uid_t uid, const char *id);
 bool readers_all_moved_on(const struct readers *r, uint64_t version);
+bool readers_unnamed(const struct readers *r, uint64_t version);
 bool readers_anyone_acked(const struct readers *r, uint64_t version);
 json_t *readers_holders(const struct readers *r, uint64_t version);
 json_t *readers_save(const struct readers *r);

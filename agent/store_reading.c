@@ -120,6 +120,18 @@ bool store_all_moved_on(const struct store_secret *s, uint64_t replaced)
 }
 
 /**
+ * store_read_unnamed() - was that version given to somebody without a name (rule 3)?
+ * @s:       the secret
+ * @version: its number
+ *
+ * Return: false also where it is forgotten.
+ */
+bool store_read_unnamed(const struct store_secret *s, uint64_t version)
+{
+        return readers_unnamed(&s->readers, version);
+}
+
+/**
  * store_anyone_acked() - has somebody acknowledged that version?
  * @s:       the secret
  * @version: its number

@@ -202,6 +202,24 @@ static void rule_3_kept_version_does_not_hold_a_rotation_back(void **state)
         (void)state;
 }
 
+/* A consumer's rejects do not cut off who reads without a name: the file of a version keeps working for its g. */
+static void rule_3_rejected_version_with_unnamed_readers_has_its_g(void **state)
+{
+        struct sim *s = with_rejected_version();
+
+        sim_run_for(s, 300);
+        s->life.current.unnamed = true;
+        sim_wish(s, LIFE_WHY_ROTATE);
+        sim_run_for(s, 1);
+        assert_int_equal(s->life.current.number, 102);
+        sim_run_for(s, 25);
+        assert_non_null(life_find(&s->life, 101));
+        sim_run_for(s, 6);
+        assert_null(life_find(&s->life, 101));
+        sim_free(s);
+        (void)state;
+}
+
 static void rule_3_kept_version_outlives_the_rejected_one(void **state)
 {
         struct sim *s = with_rejected_version();
@@ -630,6 +648,7 @@ int main(void)
                 cmocka_unit_test(rule_3_one_replacement_at_a_time),
                 cmocka_unit_test(rule_3_last_acknowledged_is_kept_while_the_new_one_is_rejected),
                 cmocka_unit_test(rule_3_kept_version_does_not_hold_a_rotation_back),
+                cmocka_unit_test(rule_3_rejected_version_with_unnamed_readers_has_its_g),
                 cmocka_unit_test(rule_3_kept_version_outlives_the_rejected_one),
                 cmocka_unit_test(rule_3_reject_means_the_version_that_goes),
                 cmocka_unit_test(rule_3_rejected_version_is_replaced_at_once_though_a_token_came_too),
