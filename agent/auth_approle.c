@@ -53,11 +53,21 @@ static int build_login(const struct config_auth *config, const struct auth_crede
         return 0;
 }
 
+/* A fresh one that came since the last reading is not to be lost unread. */
+static bool is_what_was_read(const struct config_auth *config, const struct auth_credentials *c)
+{
+        cleanup_secret struct secret *now = NULL;
+
+        return auth_read_credential(config->secret_id_file_path, &now) != 0 || (c->seen && secret_equal(c->seen, now));
+}
+
 static void remove_file(const struct config_auth *config, struct auth_credentials *c)
 {
         if (!c->from_file || !config->secret_id_file_path || !config->remove_secret_id_file_after_reading)
                 return;
         c->from_file = false;
+        if (!is_what_was_read(config, c))
+                return;
         if (unlink(config->secret_id_file_path) < 0 && errno != ENOENT)
                 log_warn("%s: cannot be removed after reading: %s; it stays readable there",
                          config->secret_id_file_path, strerror(errno));

@@ -167,6 +167,30 @@ static void missing_credentials_are_looked_for_again(void **state)
         (void)state;
 }
 
+/* Rule 8: the file is removed after the login, but not the fresh one that came a moment before. */
+static void fresh_credentials_are_not_removed_unread(void **state)
+{
+        cleanup_free char *db = one("db", DB), *text = NULL;
+
+        text = mem_printf("vault { address = \"http://127.0.0.1:1\" }\n"
+                          "auto_auth { method \"approle\" { config {\n"
+                          "        role_id_file_path = \"%s/role-id\"  secret_id_file_path = \"%s/secret-id\"\n"
+                          "} } }\nstate_dir = \"%s/state\"\n%s",
+                          world.dir, world.dir, world.dir, db);
+        world_file("agent.hcl", text);
+        world_at("auth/approle/login")->back_s = 1;
+        world_start();
+        world_run_for(0.98);
+        world_file("secret-id", "fresh");
+        world.secret_id = "fresh";
+        world_run_for(0.06);
+        assert_int_equal(world.logins, 1);
+        assert_true(file_says("secret-id", "fresh"));
+        world_run_for(1);
+        assert_true(file_says("state/tokens.json", "\"kept\":\"fresh\""));
+        (void)state;
+}
+
 /* Rule 10: a secret under care that becomes a certificate is treated as one, at once and after a restart. */
 static void secret_that_becomes_a_certificate_is_kept_as_one(void **state)
 {
@@ -332,6 +356,7 @@ int main(void)
                 TEST(lease_made_under_the_old_token_is_replaced_under_the_new_one),
                 TEST(late_verdict_on_the_old_token_does_not_hit_the_new_one),
                 TEST(missing_credentials_are_looked_for_again),
+                TEST(fresh_credentials_are_not_removed_unread),
                 TEST(secret_that_becomes_a_certificate_is_kept_as_one),
                 TEST(throttled_after_the_path_was_changed),
                 TEST(half_written_files_of_a_killed_agent_are_removed),
