@@ -291,7 +291,7 @@ def test_a_revoked_token_and_a_refused_login_do_not_hammer(scene):
     scene.model.revoke_all_tokens()
     seen = scene.count()
     scene.rotate(*[f"db{i}" for i in range(20)])
-    wait_until("the loss to be noticed", lambda: scene.health()["status"] == "failing", 15, 0.1)
+    wait_until("the loss to be noticed", lambda: scene.agent.health() == 503, 15, 0.1)
     time.sleep(0.5)
     logins = scene.count("auth/approle/login")
     with scene.calm(), scene.at_most(0, "auth/approle/login"):
