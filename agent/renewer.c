@@ -19,7 +19,7 @@
 
 #define STEPS_MAX       16 /* of one secret at once; more would be a loop without end */
 #define SAVE_RETRY_USEC USEC_PER_SEC
-#define GONE_GRACE_USEC (30 * USEC_PER_SEC) /* the default: what was configured is gone with the name */
+#define GONE_GRACE_USEC (30 * USEC_PER_SEC) /* the default, where the state does not tell what was configured */
 
 struct instant renewer_now(void)
 {

@@ -101,8 +101,9 @@ int keeper_save(struct keeper *k, const struct store_version *newest)
 
         for (size_t i = 0; i < k->life.replaced_len; i++)
                 json_array_append_new(replaced, pack_lease(&k->life.replaced[i]));
-        top = json_pack("{s:s, s:i, s:I, s:o}", "identity", identity, "kind", (int)k->life.kind, "last_number",
-                        (json_int_t)k->life.last_number, "replaced", replaced);
+        top = json_pack("{s:s, s:i, s:I, s:I, s:o}", "identity", identity, "kind", (int)k->life.kind, "last_number",
+                        (json_int_t)k->life.last_number, "grace_usec", (json_int_t)k->life.config.grace_usec,
+                        "replaced", replaced);
         if (k->budget)
                 json_object_set_new(top, "bucket", pack_bucket(&k->budget->bucket));
         if (k->secret)
@@ -211,6 +212,8 @@ int keeper_load(struct keeper *k)
         keeper_need_budget(k);
         if (json_u64(top, "last_number", &last))
                 k->life.last_number = last;
+        if (!k->cfg) /* it went with the name; where it is damaged the default stays */
+                json_u64(top, "grace_usec", &k->life.config.grace_usec);
         load_bucket(k, json_object_get(top, "bucket"));
         load_replaced(k, json_object_get(top, "replaced"));
         if (k->secret) /* before the current version is there: they are told apart by their order */

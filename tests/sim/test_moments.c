@@ -226,6 +226,24 @@ static void throttled_after_the_path_was_changed(void **state)
         (void)state;
 }
 
+/* Rule 10: g of a name that is gone from the configuration is what was configured, across a restart too. */
+static void own_grace_of_a_name_that_is_gone_counts_after_a_restart(void **state)
+{
+        cleanup_free char *other = one("other", "kv/notes/other");
+
+        configure("secret \"db\" { path = \"" DB "\"  grace = \"5s\"  allow { user = 1 } }\n");
+        world_start();
+        world_run_to(1);
+        world_kill();
+        configure(other);
+        world_start();
+        world_run_for(4);
+        assert_int_equal(world_live(), 1);
+        world_run_for(2);
+        assert_int_equal(world_live(), 0);
+        (void)state;
+}
+
 /* Rule 10: what a kill left half-written holds secrets too. */
 static void half_written_files_of_a_killed_agent_are_removed(void **state)
 {
@@ -359,6 +377,7 @@ int main(void)
                 TEST(fresh_credentials_are_not_removed_unread),
                 TEST(secret_that_becomes_a_certificate_is_kept_as_one),
                 TEST(throttled_after_the_path_was_changed),
+                TEST(own_grace_of_a_name_that_is_gone_counts_after_a_restart),
                 TEST(half_written_files_of_a_killed_agent_are_removed),
                 TEST(hung_renewal_of_the_token_does_not_cost_it),
                 TEST(hung_mints_make_place_for_others),
