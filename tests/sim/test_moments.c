@@ -229,9 +229,12 @@ static void throttled_after_the_path_was_changed(void **state)
 /* Rule 10: g of a name that is gone from the configuration is what was configured, across a restart too. */
 static void own_grace_of_a_name_that_is_gone_counts_after_a_restart(void **state)
 {
-        cleanup_free char *other = one("other", "kv/notes/other");
+        cleanup_free char *other = one("other", "kv/notes/other"),
+                          *db = mem_printf("secret \"db\" { path = \"" DB
+                                           "\"  grace = \"5s\"  file \"%s/db.json\" { } }\n",
+                                           world.dir);
 
-        configure("secret \"db\" { path = \"" DB "\"  grace = \"5s\"  allow { user = 1 } }\n");
+        configure(db);
         world_start();
         world_run_to(1);
         world_kill();
