@@ -110,7 +110,7 @@ up down images base-image logs db-users db-query-logs vault-revoke rotate:
 
 SYSCONF_DIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNIT_DIR    ?= $(PREFIX)/lib/systemd/system
-UNITS       := leasekeeperd.service leasekeeperd.socket notesd.service run-leasekeeper.mount
+UNITS       := leasekeeperd.service leasekeeperd.socket notesd.service notesd.socket run-leasekeeper.mount
 MAN_PAGES   := $(wildcard docs/*.[158])
 DOC_DIR     := $(PREFIX)/share/doc/leasekeeper
 install: $(BIN)

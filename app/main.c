@@ -10,6 +10,7 @@
 #include "app/exchange.h"
 #include "app/http_front.h"
 #include "app/latency.h"
+#include "app/listeners.h"
 #include "app/notes.h"
 #include "app/rotation.h"
 #include "app/tls.h"
@@ -23,10 +24,9 @@
 #include "common/parse.h"
 #include "common/sdnotify.h"
 
-#define DRAIN_USEC     (10 * USEC_PER_SEC)
-#define DEADLINE_USEC  (27 * USEC_PER_SEC) /* of a request's notes calls: the answer must still fit into its 30 s */
-#define QUEUE_MAX      2048
-#define LISTEN_BACKLOG 1024
+#define DRAIN_USEC    (10 * USEC_PER_SEC)
+#define DEADLINE_USEC (27 * USEC_PER_SEC) /* of a request's notes calls: the answer must still fit into its 30 s */
+#define QUEUE_MAX     2048
 /* Database sessions, the agent, listeners, logs; and connections that are not counted any more: on their way out, or dying. */
 #define FDS_BESIDE 384
 
@@ -40,6 +40,7 @@ struct app {
         struct rotation *rotation;
         struct notes *notes;
         struct front *front;
+        struct listeners *listeners;
         struct loop_signal *on_hup, *on_term, *on_int;
         struct loop_timer *watchdog, *drain;
         bool stopping;
@@ -52,6 +53,7 @@ static void tell_status(void *arg)
 
         if (a->stopping)
                 return;
+        listeners_look(a->listeners);
         rotation_status(a->rotation, &s);
         for (size_t i = 0; i < s.secrets_len; i++) {
                 if (s.secrets[i].problem[0]) {
@@ -113,6 +115,7 @@ static void on_term(void *arg)
         log_info("stopping: finishing what is under way");
         sdnotify_stopping();
         loop_timer_in(a->drain, DRAIN_USEC);
+        a->listeners = listeners_free(a->listeners);
         http_server_drain(front_server(a->front), on_drained, a);
 }
 
@@ -145,28 +148,6 @@ static void raise_descriptors(struct app_config *config)
                 (unsigned)(limit.rlim_cur > 2 * FDS_BESIDE ? limit.rlim_cur - FDS_BESIDE : limit.rlim_cur / 2);
         log_warn("--max-connections: %u is taken: only %llu descriptors are allowed (LimitNOFILE=, ulimit -n)",
                  config->conns_max, (unsigned long long)limit.rlim_cur);
-}
-
-/* All or none: a service of which half is reachable is worse than one that says what is wrong. */
-static int listen_all(struct app *a)
-{
-        for (size_t i = 0; i < a->config.listens_len; i++) {
-                const struct app_listen *l = &a->config.listens[i];
-                cleanup_free char *error = NULL;
-                int fd, r;
-
-                r = http_listen_tcp(l->address, LISTEN_BACKLOG, &fd, &error);
-                if (r < 0) {
-                        log_error("%s", error ? error : strerror(-r));
-                        return r;
-                }
-                if (l->is_tls)
-                        http_server_add_tls_listener(front_server(a->front), fd, tls_wrap, a->tls);
-                else
-                        http_server_add_listener(front_server(a->front), fd, false);
-                log_info("listening on %s://%s", l->is_tls ? "https" : "http", l->address);
-        }
-        return 0;
 }
 
 static void build_info(struct metrics *m)
@@ -214,6 +195,7 @@ static void set_up(struct app *a)
         };
         a->front = front_new(&services, a->config.conns_max);
         http_server_set_tls_bye(front_server(a->front), tls_bye, NULL);
+        a->listeners = listeners_new(a->loop, front_server(a->front), a->tls);
         a->on_hup = loop_signal_new(a->loop, SIGHUP, on_hup, a);
         a->on_term = loop_signal_new(a->loop, SIGTERM, on_term, a);
         a->on_int = loop_signal_new(a->loop, SIGINT, on_term, a);
@@ -228,6 +210,7 @@ static void tear_down(struct app *a)
         loop_signal_free(a->on_int);
         loop_signal_free(a->on_term);
         loop_signal_free(a->on_hup);
+        listeners_free(a->listeners);
         front_free(a->front);
         notes_free(a->notes);
         rotation_free(a->rotation);
@@ -245,7 +228,7 @@ static int run(struct app *a)
 
         raise_descriptors(&a->config);
         set_up(a);
-        r = listen_all(a);
+        r = listeners_open(a->listeners, &a->config);
         if (r == 0) {
                 sdnotify_ready("waiting for credentials");
                 rotation_on_change(a->rotation, tell_status, a);

@@ -14,8 +14,7 @@
 #define IN_KEEP       ((size_t)4 << 10) /* a larger buffer is not kept between requests */
 #define LINGER_USEC   USEC_PER_SEC
 #define LINGER_MAX    ((size_t)64 << 10)
-#define LINGERING_MAX 256          /* connections on their way out; the oldest goes before its time */
-#define DRAIN_USEC    USEC_PER_SEC /* for a connection whose first request may be on its way */
+#define LINGERING_MAX 256 /* connections on their way out; the oldest goes before its time */
 
 /* --- states and deadlines --- */
 
@@ -362,8 +361,6 @@ void conn_drain(struct http_conn *c)
         conn_on_readable(c); /* a request that is here already is still answered */
         if (c->state != CONN_IDLE)
                 return;
-        if (c->fresh)
-                set_deadline(c, after(clock_boottime_usec(), DRAIN_USEC));
-        else
-                conn_doom(c, "the server drains");
+        /* A client that keeps its connection may be sending right now: cut off, it could not know whether that was done. */
+        set_deadline(c, after(clock_boottime_usec(), DRAIN_USEC));
 }

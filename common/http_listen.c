@@ -1,4 +1,4 @@
-/* common/http_listen.c: TCP sockets to listen on, by address. */
+/* common/http_listen.c: TCP sockets to listen on, by address: those that the service manager made, else our own. */
 #include "common/http_server.h"
 
 #include <errno.h>
@@ -9,8 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/sdnotify.h"
 
 #define PORT_MAX 65535
 
@@ -64,15 +66,16 @@ static char *explain(const char *address, int error)
                                   address);
         case EACCES:
                 return mem_printf("%s: this port needs a right (CAP_NET_BIND_SERVICE); choose one above 1023", address);
+        case EAFNOSUPPORT: return mem_printf("%s: this machine has no IPv6; leave that address out", address);
         case EADDRNOTAVAIL: return mem_printf("%s: this machine has no such address", address);
         default: return mem_printf("%s: %s", address, strerror(-error));
         }
 }
 
 /**
- * http_listen_tcp() - bind and listen
+ * http_listen_tcp() - take over the socket that a .socket unit made for this address; where there is none, bind and listen
  * @address:   "127.0.0.1:5000" or "[::1]:5000": numbers, no names; port 0 takes a free one. IPv6 does not take IPv4 along
- * @backlog:   for listen(2)
+ * @backlog:   for listen(2); of a socket that was handed over, its unit says it (Backlog=)
  * @ret_fd:    non-blocking, close-on-exec; yours to close
  * @ret_error: new where it fails: one line that names the address and says what to do
  *
@@ -84,14 +87,18 @@ int http_listen_tcp(const char *address, int backlog, int *ret_fd, char **ret_er
         const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
                                        .ai_socktype = SOCK_STREAM};
         struct addrinfo *ai;
-        int fd;
+        int fd, r;
 
         if (split(address, &host, &port) < 0 || getaddrinfo(host, port, &hints, &ai) != 0) {
                 *ret_error =
                         mem_printf("\"%s\" is no address to listen on; write 127.0.0.1:5000 or [::1]:5000", address);
                 return -EINVAL;
         }
-        fd = open_listener(ai, backlog);
+        r = sdnotify_listen_socket(ai->ai_addr, ai->ai_addrlen, &fd);
+        if (r == 0)
+                log_info("%s: the service manager handed this socket over", address);
+        else
+                fd = r == -ENOENT ? open_listener(ai, backlog) : r;
         freeaddrinfo(ai);
         if (fd < 0) {
                 *ret_error = explain(address, fd);
@@ -99,4 +106,28 @@ int http_listen_tcp(const char *address, int backlog, int *ret_fd, char **ret_er
         }
         *ret_fd = fd;
         return 0;
+}
+
+static void warn_unused(const struct sockaddr *addr, socklen_t len, void *arg)
+{
+        const char *open = addr->sa_family == AF_INET6 ? "[" : "", *shut = *open ? "]" : "";
+        char host[64], port[8];
+
+        (void)arg;
+        if (addr->sa_family == AF_UNIX ||
+            getnameinfo(addr, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+                return;
+        log_warn("the service manager listens on %s%s%s:%s for us, but no listener of ours has that address: who "
+                 "connects there is never answered; make ListenStream= of the .socket unit agree",
+                 open, host, shut, port);
+}
+
+/**
+ * http_listen_warn_unused() - name the sockets of a .socket unit that no http_listen_tcp() has taken
+ *
+ * Call it once all listeners are there. UNIX sockets are left aside.
+ */
+void http_listen_warn_unused(void)
+{
+        sdnotify_each_unused_socket(warn_unused, NULL);
 }

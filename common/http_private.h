@@ -18,6 +18,7 @@ struct loop_timer;
 struct loop_watch;
 
 #define IN_FIRST ((size_t)2048) /* what each connection may receive without being counted */
+#define DRAIN_USEC USEC_PER_SEC /* while draining: how long a next request is waited for */
 #define DATE_LEN 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 enum conn_state {
@@ -123,6 +124,7 @@ struct http_server {
         bool later; /* run_later() is deferred */
 
         bool draining;
+        struct loop_timer *last_call; /* while draining: new connections are taken until then */
         void (*drained)(void *arg);
         void *drained_arg;
 
@@ -141,10 +143,10 @@ void conn_start(struct http_conn *c);                 /* accepted: reads from he
 void conn_doom(struct http_conn *c, const char *why); /* dies in this turn */
 void conn_refuse(struct http_conn *c, int status, const char *detail); /* says so, then closes */
 void conn_answered(struct http_conn *c);                               /* the answer is whole, maybe unsent */
-void conn_drain(struct http_conn *c);
-void conn_go_on_later(struct http_conn *c); /* conn_advance(), in the next turn */
-void conn_on_readable(struct http_conn *c); /* bytes, or the end of them */
-void conn_on_sent(struct http_conn *c);     /* nothing is unsent any more */
+void conn_drain(struct http_conn *c);                                  /* ends with its next answer, or soon */
+void conn_go_on_later(struct http_conn *c);                            /* conn_advance(), in the next turn */
+void conn_on_readable(struct http_conn *c);                            /* bytes, or the end of them */
+void conn_on_sent(struct http_conn *c);                                /* nothing is unsent any more */
 void conn_set_state(struct http_conn *c, enum conn_state state);
 
 /* http_held.c: what all connections together keep in memory, and who makes way */

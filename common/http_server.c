@@ -16,10 +16,13 @@
 #include "common/parse.h"
 #include "common/unixsock.h"
 
-#define ACCEPT_MAX        32                    /* in one wake-up: connections that are there get their turn too */
+#define ACCEPT_MAX        32 /* in one wake-up: connections that are there get their turn too */
+#define LAST_ACCEPTS      64 /* times that, before a listener is closed: a flood must not hold it open */
 #define ACCEPT_AGAIN_USEC (100 * USEC_PER_MSEC) /* after a lack of descriptors or memory */
 #define SLOW_USEC         USEC_PER_SEC          /* receiving for longer makes way at conns_max */
 #define SAY_AGAIN_USEC    (10 * USEC_PER_SEC)
+
+static void stop_listening(struct http_server *s);
 
 /* --- at the end of a turn --- */
 
@@ -43,6 +46,11 @@ static void free_all(struct conn_list *list)
                 conn_free(c);
 }
 
+static bool is_empty(const struct http_server *s)
+{
+        return s->conns == 0 && TAILQ_EMPTY(&s->lingering) && TAILQ_EMPTY(&s->doomed);
+}
+
 static void run_later(void *arg)
 {
         struct http_server *s = arg;
@@ -51,7 +59,10 @@ static void run_later(void *arg)
         s->later = false;
         go_on_with_ready(s);
         free_all(&s->doomed);
-        if (!s->draining || !drained || s->conns > 0 || !TAILQ_EMPTY(&s->lingering))
+        if (!drained || !is_empty(s))
+                return;
+        stop_listening(s);
+        if (!is_empty(s)) /* somebody was in the queue */
                 return;
         s->drained = NULL;
         drained(s->drained_arg); /* may free the server: nothing of it is touched any more */
@@ -155,19 +166,19 @@ static void let_in(struct http_listener *l, int fd)
                 status = s->handler.on_accept(c, s->arg);
         if (room && status == 0) {
                 conn_start(c);
+                if (s->draining)
+                        conn_drain(c);
                 return;
         }
         io_open(c);
         conn_refuse(c, status ? status : 503, "too many connections");
 }
 
-static void on_listener(int fd, unsigned what, void *arg)
+/* Return: may there be more in the queue? */
+static bool accept_some(struct http_listener *l)
 {
-        struct http_listener *l = arg;
-
-        (void)what;
         for (unsigned i = 0; i < ACCEPT_MAX; i++) {
-                int conn_fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                int conn_fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
                 if (conn_fd >= 0) {
                         let_in(l, conn_fd);
@@ -176,8 +187,16 @@ static void on_listener(int fd, unsigned what, void *arg)
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                         pause_accepting(l->server, errno);
                 if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM)
-                        return;
+                        return false;
         }
+        return true;
+}
+
+static void on_listener(int fd, unsigned what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        (void)accept_some(arg);
 }
 
 static void add_listener(struct http_server *s, int fd, bool is_unix, http_wrap_fn wrap, void *arg)
@@ -209,6 +228,27 @@ static void remove_listeners(struct http_server *s)
                 mem_free(l);
         }
         loop_timer_cancel(s->accept_again);
+        loop_timer_cancel(s->last_call);
+}
+
+/* Who is in the queue has been promised an answer; of a socket that was handed over, the queue itself stays. */
+static void stop_listening(struct http_server *s)
+{
+        struct http_listener *l;
+
+        TAILQ_FOREACH(l, &s->listeners, link)
+        {
+                unsigned rounds = 0;
+
+                while (rounds++ < LAST_ACCEPTS && accept_some(l))
+                        continue;
+        }
+        remove_listeners(s);
+}
+
+static void on_last_call(void *arg)
+{
+        stop_listening(arg);
 }
 
 /* --- what the header offers --- */
@@ -241,6 +281,7 @@ struct http_server *http_server_new(struct loop *loop, const struct http_limits 
         TAILQ_INIT(&s->doomed);
         TAILQ_INIT(&s->ready);
         s->accept_again = loop_timer_new(loop, on_accept_again, s);
+        s->last_call = loop_timer_new(loop, on_last_call, s);
         return s;
 }
 
@@ -263,6 +304,7 @@ struct http_server *http_server_free(struct http_server *s)
         free_all(&s->doomed); /* last: a callback of the others may have doomed some */
         loop_defer_cancel(s->loop, run_later, s);
         loop_timer_free(s->accept_again);
+        loop_timer_free(s->last_call);
         return mem_free(s);
 }
 
@@ -315,29 +357,28 @@ static struct http_conn **all_conns(struct http_server *s, size_t *ret_len)
 }
 
 /**
- * http_server_drain() - stop taking connections and end those that are there
+ * http_server_drain() - end the connections that are there, each with an answer where one is wanted, and take no more
  * @s:    the server
  * @done: called once from the loop when no connection is left; may free the server
  * @arg:  for done
  *
- * Idle connections close at once, those that have sent nothing yet after a second, busy ones after their answer; streams are
- * ended and get on_gone. The deadlines of struct http_limits go on: they are what bounds a drain.
+ * Each answer is now a connection's last and says so (RFC 9112 9.6). A connection without a request waits a second for one: its
+ * client may be sending, and if it were cut off it could not know whether that was done. New connections are taken as long as
+ * there are such, a second at most, so that clients whose connection has ended are served meanwhile. Streams are ended and get
+ * on_gone. The deadlines of struct http_limits go on: they are what bounds a drain.
  */
 void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg)
 {
         cleanup_free struct http_conn **all = NULL;
-        struct http_listener *l;
         size_t len;
 
-        TAILQ_FOREACH(l, &s->listeners, link)
-        on_listener(l->fd, LOOP_READ, l); /* who is in the queue has been promised an answer */
-        remove_listeners(s);
         s->draining = true;
         s->drained = done;
         s->drained_arg = arg;
         all = all_conns(s, &len);
         for (size_t i = 0; i < len; i++)
                 conn_drain(all[i]);
+        loop_timer_in(s->last_call, DRAIN_USEC);
         server_run_later(s);
 }
 

@@ -63,10 +63,13 @@ typedef struct bufferevent *(*http_wrap_fn)(struct event_base *base, int fd, voi
 void http_server_add_tls_listener(struct http_server *s, int fd, http_wrap_fn wrap, void *arg);
 /* fn says good-bye (close_notify) on a TLS connection that ends in good order, before the server frees it. */
 void http_server_set_tls_bye(struct http_server *s, void (*fn)(struct bufferevent *bev, void *arg), void *arg);
-/* Binds and listens on ADDRESS, "127.0.0.1:5000" or "[::1]:5000"; port 0 takes a free one. -errno; ret_error (new) says what to do. */
+/* Listens on ADDRESS, "127.0.0.1:5000" or "[::1]:5000": the service manager's socket where it made one, else our own; port 0 takes
+ * a free one. -errno; ret_error (new) says what to do. */
 int http_listen_tcp(const char *address, int backlog, int *ret_fd, char **ret_error);
+void http_listen_warn_unused(void); /* in the log: sockets that the service manager made and that nobody took */
 
-/* No new connections; idle ones close, busy ones after their answer (Connection: close); done() once none is left (streams are ended). */
+/* Each connection ends with its next answer (Connection: close), or after a second without a request; new ones are taken until then.
+ * done() once none is left; streams are ended. */
 void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg);
 unsigned http_server_conns(const struct http_server *s);
 

@@ -12,12 +12,18 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 /* What sd_notify() returns is left alone throughout: a service manager that cannot be told cannot be helped either. */
 
-#define STATUS_MAX 512
+#define STATUS_MAX  512
+#define SOCKETS_MAX 64
+
+/* By inode: once taken and closed, the number of a descriptor may stand for something else. */
+static ino_t taken[SOCKETS_MAX];
+static unsigned taken_len;
 
 /* Each line is an assignment of its own: a line break in a status would start the next. */
 static void one_line(char *text)
@@ -119,40 +125,69 @@ static bool same_address(const struct sockaddr *a, socklen_t a_len, const struct
         }
 }
 
-/* Is fd a stream socket that listens on addr? */
-static bool listens_on(int fd, const struct sockaddr *addr, socklen_t len)
+/* Is fd a listening stream socket that is still to be had? Then ret_addr and ret_len are where, ret_inode which. */
+static bool is_free(int fd, struct sockaddr_storage *ret_addr, socklen_t *ret_len, ino_t *ret_inode)
 {
-        struct sockaddr_storage bound = {0};
-        socklen_t bound_len = sizeof(bound);
+        struct stat st;
 
-        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 || fstat(fd, &st) < 0)
                 return false;
-        if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0)
-                return false;
-        return same_address((const struct sockaddr *)&bound, bound_len, addr, len);
+        for (unsigned i = 0; i < taken_len; i++) {
+                if (taken[i] == st.st_ino)
+                        return false;
+        }
+        memset(ret_addr, 0, sizeof(*ret_addr));
+        *ret_len = sizeof(*ret_addr);
+        *ret_inode = st.st_ino;
+        return getsockname(fd, (struct sockaddr *)ret_addr, ret_len) == 0;
 }
 
 /**
- * sdnotify_listen_socket() - a socket that the service manager listens on for us (socket activation)
+ * sdnotify_listen_socket() - a socket that the service manager listens on for us (socket activation); each is given once
  * @addr:   the address; by it, not by a name, so that configuration and .socket unit cannot mean different sockets
  * @len:    its length
  * @ret_fd: non-blocking, close-on-exec; yours to close. A path stays the manager's: do not unlink it
  *
- * Return: 0; -ENOENT: none of that address was handed over; -errno.
+ * Return: 0; -ENOENT: none of that address was handed over, or it was given already; -errno.
  */
 int sdnotify_listen_socket(const struct sockaddr *addr, socklen_t len, int *ret_fd)
 {
+        struct sockaddr_storage bound;
+        socklen_t bound_len;
+        ino_t inode;
         int n = sd_listen_fds(0);
 
         if (n < 0)
                 return n;
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
-                if (!listens_on(fd, addr, len))
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && taken_len < SOCKETS_MAX; fd++) {
+                if (!is_free(fd, &bound, &bound_len, &inode) ||
+                    !same_address((const struct sockaddr *)&bound, bound_len, addr, len))
                         continue;
                 if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
                         return -errno;
+                taken[taken_len++] = inode;
                 *ret_fd = fd;
                 return 0;
         }
         return -ENOENT;
+}
+
+/**
+ * sdnotify_each_unused_socket() - the sockets that were handed over and that nobody has asked for
+ * @fn:  is told where each listens; borrowed for the call
+ * @arg: for fn
+ *
+ * They cannot be given back: the service manager keeps them open and lets clients queue there.
+ */
+void sdnotify_each_unused_socket(sdnotify_socket_fn fn, void *arg)
+{
+        struct sockaddr_storage bound;
+        socklen_t bound_len;
+        ino_t inode;
+        int n = sd_listen_fds(0);
+
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+                if (is_free(fd, &bound, &bound_len, &inode))
+                        fn((const struct sockaddr *)&bound, bound_len, arg);
+        }
 }

@@ -235,8 +235,9 @@ certificate "tls" {{
         self.box.put("/etc/leasekeeper/role-id", provision.role_id(self.vault, self.stand.names), "0640", "root:leasekeeper")
         self.box.sh("mkdir -p -m 0700 /etc/credstore.encrypted && systemd-creds encrypt --name=secret-id - "
                     "/etc/credstore.encrypted/leasekeeper.secret-id", provision.secret_id(self.vault, self.stand.names))
-        listen = f"http://{self.box.listen}:{self.app.port} https://{self.box.listen}:{self.app.tls_port}"
-        self.box.put("/etc/default/notesd", f'NOTESD_LISTEN="{listen}"\n')
+        at = [f"{self.box.listen}:{port}" for port in (self.app.port, self.app.tls_port)]
+        self.box.put("/etc/default/notesd", f'NOTESD_LISTEN="http://{at[0]} https://{at[1]}"\n')
+        self.box.drop_in("notesd.socket", f"[Socket]\nListenStream=\nListenStream={at[0]}\nListenStream={at[1]}\n")
 
     def start(self):
         self.box.sh("systemctl enable --now leasekeeperd.socket leasekeeperd.service notesd.service")

@@ -452,6 +452,50 @@ static void drain_lets_requests_finish(void **state)
         assert_int_equal(s->closed, 4);
 }
 
+/* A request on a kept connection that crosses the server's end on the wire is answered; that answer says it is the last. */
+static void drain_answers_a_kept_connection_once_more(void **state)
+{
+        struct http_scene *s = *state;
+
+        for (int way = OVER_TCP; way <= OVER_BUFFEREVENT; way++) {
+                struct http_client_raw *kept;
+
+                http_scene_start(s, (enum http_transport)way);
+                kept = http_scene_client(s);
+                raw_send(kept, GET("/x"));
+                wait_for(s, raw_has(kept, HELLO));
+                assert_false(raw_has(kept, "Connection: close\r\n"));
+                http_server_drain(s->server, on_drained, s);
+                raw_send(kept, GET("/x"));
+                wait_for(s, kept->closed);
+                assert_true(raw_has(kept, "Connection: close\r\n"));
+                assert_false(kept->reset);
+                raw_close(kept);
+                wait_for(s, s->drained == (unsigned)way + 1);
+        }
+}
+
+/* Whoever has been told "Connection: close" connects anew: he is not turned away while the others end. */
+static void drain_takes_new_connections_while_others_end(void **state)
+{
+        struct http_scene *s = *state;
+        struct http_client_raw *kept, *next;
+
+        http_scene_start(s, OVER_TCP);
+        kept = http_scene_client(s);
+        raw_send(kept, GET("/x"));
+        wait_for(s, raw_has(kept, HELLO));
+        http_server_drain(s->server, on_drained, s);
+        http_scene_turn(s);
+        assert_int_equal(s->drained, 0);
+        next = http_scene_client(s);
+        raw_send(next, GET("/x"));
+        wait_for(s, raw_has(next, HELLO) && next->closed);
+        assert_true(raw_has(next, "Connection: close\r\n"));
+        assert_false(kept->closed);
+        wait_for(s, kept->closed && s->drained == 1); /* it asked for nothing more */
+}
+
 static void drain_ends_streams(void **state)
 {
         struct http_scene *s = *state;
@@ -541,6 +585,8 @@ int main(void)
                 HTTP_TEST(lack_of_descriptors_is_waited_out),
                 HTTP_TEST(drain_of_nothing_is_done_at_once),
                 HTTP_TEST(drain_lets_requests_finish),
+                HTTP_TEST(drain_answers_a_kept_connection_once_more),
+                HTTP_TEST(drain_takes_new_connections_while_others_end),
                 HTTP_TEST(drain_ends_streams),
                 HTTP_TEST(drain_does_not_wait_for_the_silent),
                 HTTP_TEST(each_connection_can_be_closed),
