@@ -74,6 +74,22 @@ struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *
         return a;
 }
 
+/* From the loop: whoever is told may end it. Without this a restart would wait up to 15 min and not say why. */
+static void tell_refused_before(void *arg)
+{
+        struct auth *a = arg;
+        uint64_t now = auth_now().boot_usec;
+
+        if (auth_token(a) || a->refusals == 0 || now >= a->login_usec)
+                return;
+        auth_set_error(a,
+                       "Vault has refused these credentials already; put fresh ones there, or they are tried again "
+                       "in %.0f s",
+                       (double)(a->login_usec - now) / 1e6);
+        log_warn("login to Vault (%s): %s", a->method->name, auth_error(a));
+        a->events.on_refused(auth_error(a), a->arg);
+}
+
 struct auth *auth_free(struct auth *a)
 {
         if (!a)
@@ -81,6 +97,7 @@ struct auth *auth_free(struct auth *a)
         vault_link_cancel(a->call);
         vault_link_cancel(a->token_call);
         loop_timer_free(a->timer);
+        loop_defer_cancel(a->loop, tell_refused_before, a);
         file_watch_free(a->files);
         token_unref(a->token);
         token_unref(a->candidate);
@@ -367,6 +384,7 @@ void auth_start(struct auth *a)
                 judge(a);
         }
         auth_step(a);
+        loop_defer(a->loop, tell_refused_before, a);
 }
 
 void auth_set_config(struct auth *a, const struct config_auth *config)

@@ -140,6 +140,27 @@ static void late_verdict_on_the_old_token_does_not_hit_the_new_one(void **state)
         (void)state;
 }
 
+/* -exit-after-auth ends with 1 where the login is refused, also where it was refused before and is not due again yet. */
+static void exit_after_auth_ends_though_the_refusal_was_before_a_restart(void **state)
+{
+        world.secret_id = "another";
+        world.exit_after_auth = true;
+        for (unsigned i = 0; i < 5; i++) {
+                start_with("db", DB);
+                world_run_for(1);
+                assert_false(world.running);
+                assert_int_equal(world.exit_code, 1);
+        }
+        assert_int_equal(world.refused_logins, 1);
+        world_file("secret-id", "another"); /* and fresh credentials are used at once */
+        start_with("db", DB);
+        world_run_for(1);
+        assert_int_equal(world.logins, 1);
+        assert_false(world.running);
+        assert_int_equal(world.exit_code, 0);
+        (void)state;
+}
+
 /* Rule 8: a credential file that comes in a folder which nobody could watch is found all the same. */
 static void missing_credentials_are_looked_for_again(void **state)
 {
@@ -376,6 +397,7 @@ int main(void)
                 TEST(removed_while_its_version_cannot_be_saved_leaves_no_lease),
                 TEST(lease_made_under_the_old_token_is_replaced_under_the_new_one),
                 TEST(late_verdict_on_the_old_token_does_not_hit_the_new_one),
+                TEST(exit_after_auth_ends_though_the_refusal_was_before_a_restart),
                 TEST(missing_credentials_are_looked_for_again),
                 TEST(fresh_credentials_are_not_removed_unread),
                 TEST(secret_that_becomes_a_certificate_is_kept_as_one),

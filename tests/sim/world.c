@@ -331,7 +331,8 @@ static void agent_main(void)
 {
         char path[128];
         const char *const paths[] = {path};
-        const struct agent_options options = {.config_paths = paths, .config_paths_len = 1};
+        const struct agent_options options = {
+                .config_paths = paths, .config_paths_len = 1, .exit_after_auth = world.exit_after_auth};
         struct config_findings findings = {0};
         struct config *config;
 

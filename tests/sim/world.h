@@ -44,6 +44,7 @@ struct world {
         unsigned tokens;
         unsigned content; /* of the KV secrets */
         unsigned logins, refused_logins, probes;
+        bool exit_after_auth;
         int exit_code;
         bool running;
 };
