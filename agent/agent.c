@@ -267,7 +267,7 @@ static void on_usr1(void *arg)
 
 static void end(struct agent *a)
 {
-        a->exit_code = 0;
+        a->exit_code = a->options.exit_after_auth && !a->ready; /* whoever waits for the secrets must not go on */
         loop_stop(a->loop);
 }
 

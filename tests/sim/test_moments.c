@@ -161,6 +161,20 @@ static void exit_after_auth_ends_though_the_refusal_was_before_a_restart(void **
         (void)state;
 }
 
+/* Told to end before the secrets are there, -exit-after-auth does not say that they are. */
+static void exit_after_auth_ended_too_early_is_no_success(void **state)
+{
+        world.exit_after_auth = true;
+        world_at(DB)->status = 500;
+        start_with("db", DB);
+        world_run_for(1);
+        assert_true(world.running);
+        world_signal(SIGTERM);
+        assert_false(world.running);
+        assert_int_equal(world.exit_code, 1);
+        (void)state;
+}
+
 /* Rule 8: a credential file that comes in a folder which nobody could watch is found all the same. */
 static void missing_credentials_are_looked_for_again(void **state)
 {
@@ -398,6 +412,7 @@ int main(void)
                 TEST(lease_made_under_the_old_token_is_replaced_under_the_new_one),
                 TEST(late_verdict_on_the_old_token_does_not_hit_the_new_one),
                 TEST(exit_after_auth_ends_though_the_refusal_was_before_a_restart),
+                TEST(exit_after_auth_ended_too_early_is_no_success),
                 TEST(missing_credentials_are_looked_for_again),
                 TEST(fresh_credentials_are_not_removed_unread),
                 TEST(secret_that_becomes_a_certificate_is_kept_as_one),
