@@ -141,7 +141,8 @@ def test_restart_of_the_app_under_load(deployed):
 def test_a_stop_of_the_app_waits_ten_seconds_at_most(deployed):
     """For somebody who sends his request without ever ending it."""
     with socket.create_connection(("127.0.0.1", deployed.app.port), 20) as slow:
-        slow.sendall(b"POST /api/v1/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+        slow.sendall(b"POST /api/v1/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: 99\r\n\r\n{")
         deployed.app.add("so that the other has been taken")
         began = time.monotonic()
         deployed.box.sh("systemctl stop notesd")

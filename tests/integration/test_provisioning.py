@@ -77,6 +77,16 @@ def test_the_policy_opens_what_the_agent_uses(stand, token):
         assert token.raw("POST", path, body)[0] in (200, 202, 204), path
 
 
+def test_whoever_knows_a_lease_may_revoke_it_and_nobody_may_list_them(stand, token):
+    """What docs/SECURITY.md warns of: no policy can tell the agent's leases from those of others."""
+    path = stand.names.creds_path
+    others = stand.vault.read(path)
+    assert token.raw("POST", "sys/leases/revoke", {"lease_id": others["lease_id"], "sync": True})[0] in (200, 204)
+    assert others["data"]["username"] not in stand.users()
+    assert token.raw("LIST", f"sys/leases/lookup/{path}")[0] == 403
+    assert token.raw("POST", f"sys/leases/revoke-prefix/{path}", {})[0] == 403
+
+
 def test_the_quota_blocks_whoever_mints_in_a_loop(stand, token):
     statuses = [token.raw("GET", stand.names.creds_path)[0] for _ in range(8)]
     assert statuses[:5] == [200] * 5

@@ -31,6 +31,11 @@ TOKEN_HEADERS = ["agent/auth*.h", "agent/token.h", "agent/vault_link.h", "agent/
 TOKEN_USERS = ["agent/auth*.[ch]", "agent/token.[ch]", "agent/vault_link*.[ch]", "agent/lease.[ch]", "agent/life*.[ch]",
                "agent/renewer*.[ch]", "agent/agent*.[ch]", "agent/main.c", "tests/*"]
 
+# Where tests are cited; of some, each name in backquotes is a test's. What looks like one there and is none stands last.
+CITING_DOCUMENTS = ["README.md", "docs/*.md"]
+PROMISES = ["SECURITY.md", "LEASES.md"]
+NO_TESTS = {"allow_disk", "lease_duration", "max_ttl", "mint_burst", "rate_limit", "state_dir", "token_num_uses"}
+
 # Written in two halves, so that this file does not break its own rule.
 FORBIDDEN_WORDS = [
     (re.compile(r"(?<![\w.$)}-])/(?:wo" r"rk|ro" r"ot|ho" r"me)/"), "a folder of some developer's machine"),
@@ -221,8 +226,45 @@ def check_python(tree):
                 yield f"{name}:{number}: {len(line)} columns"
 
 
+def test_names(tree):
+    """Return: what a document may cite: files of tests, and tests by their names, those of pytest without "test_"."""
+    names = set()
+    for name in tree.c + tree.python:
+        if not name.startswith("tests/"):
+            continue
+        names.add(os.path.splitext(os.path.basename(name))[0])
+        pattern = r"^static void (\w+)\(void \*\*\w+\)" if name.endswith(".c") else r"^def test_(\w+)\("
+        names.update(re.findall(pattern, read(name), re.M))
+    return names
+
+
+def check_cited_tests(tree):
+    """Each test that a document cites exists: as `its_name`, as test_file, or in a command as -k NAME."""
+    names = test_names(tree)
+    for document in (name for name in tree.all if matches(name, CITING_DOCUMENTS)):
+        # Of the documents that are tables of promises, all that looks like a name is one.
+        all_of_them = os.path.basename(document) in PROMISES
+        for number, line in enumerate(read(document).splitlines(), 1):
+            cited = re.findall(r"\btest_\w+\b(?!\*)", line) + re.findall(r"-k '?([a-z]\w*)", line)
+            if all_of_them:
+                cited += re.findall(r"`([a-z][a-z0-9]*(?:_[a-z0-9]+)+)`", line)
+            for name in cited:
+                if name not in names and name.removeprefix("test_") not in names and name not in NO_TESTS:
+                    yield f"{document}:{number}: cites {name}: there is no such test"
+
+
+def check_links(tree):
+    """Each file that a document links to is there."""
+    for document in (name for name in tree.all if name.endswith(".md")):
+        for number, line in enumerate(read(document).splitlines(), 1):
+            for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", line):
+                if not os.path.exists(os.path.join(os.path.dirname(document), target)):
+                    yield f"{document}:{number}: links to {target}, which is not there"
+
+
 CHECKS = [check_format, check_floors, check_libraries, check_token, check_function_length, check_file_length,
-          check_first_comment, check_typedefs, check_words, check_whitespace, check_shell, check_python]
+          check_first_comment, check_typedefs, check_words, check_whitespace, check_shell, check_python,
+          check_cited_tests, check_links]
 
 
 def main():
