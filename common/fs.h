@@ -33,7 +33,7 @@ struct fs_file {
 };
 
 /* Makes PATH a symlink to a fresh folder beside it (".NAME.RANDOM") that holds `files`, swapped by renaming the symlink;
- * the folder that PATH named before is removed. owner->mode is the folder's; files get it without the x bits. */
+ * the folder that PATH named before stays until the next swap: a reader opens PATH once and reads beside it. owner->mode is the folder's; files get it without the x bits. */
 int fs_swap_directory(const char *path, const struct fs_file *files, size_t files_len, const struct fs_owner *owner);
 int fs_remove_directory(const char *path); /* the symlink made above and its folder; 0 also where there is none */
 /* Exclusive lock file, kept while the descriptor is open; -EWOULDBLOCK: another holds it. */

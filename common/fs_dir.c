@@ -44,8 +44,8 @@ static int remove_folder(int folder_fd, const char *name)
         return r;
 }
 
-/* Removes our folders and symlinks beside `place` but for `keep`: the last version, and what a killed process left. */
-static int remove_others(const struct fs_place *place, const char *keep)
+/* Removes our folders and symlinks beside `place` but for `keep` and `before`: older versions, and what a killed process left. */
+static int remove_others(const struct fs_place *place, const char *keep, const char *before)
 {
         DIR *dir = open_dir_at(place->folder_fd, ".");
         struct dirent *entry;
@@ -57,7 +57,8 @@ static int remove_others(const struct fs_place *place, const char *keep)
                 struct stat st;
                 int q = 0;
 
-                if (!fs_is_temporary_of(entry->d_name, place->name) || (keep && strcmp(entry->d_name, keep) == 0))
+                if (!fs_is_temporary_of(entry->d_name, place->name) || strcmp(entry->d_name, keep) == 0 ||
+                    strcmp(entry->d_name, before) == 0)
                         continue;
                 if (fstatat(place->folder_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
@@ -72,17 +73,16 @@ static int remove_others(const struct fs_place *place, const char *keep)
 }
 
 /*
- * Is what stands at the place ours to replace or remove?
+ * Is what stands at the place ours to replace or remove? `target`: the folder it names; "" where there is none.
  * Return: 1: our symlink; 0: nothing there; -EEXIST: a folder, a file, or somebody else's symlink.
  */
-static int look_at(const struct fs_place *place)
+static int look_at(const struct fs_place *place, char target[NAME_MAX + 1])
 {
-        char target[NAME_MAX + 1];
-        ssize_t len = readlinkat(place->folder_fd, place->name, target, sizeof(target) - 1);
+        ssize_t len = readlinkat(place->folder_fd, place->name, target, NAME_MAX);
 
+        target[len < 0 ? 0 : len] = '\0';
         if (len < 0)
                 return errno == ENOENT ? 0 : errno == EINVAL ? -EEXIST : -errno;
-        target[len] = '\0';
         return fs_is_temporary_of(target, place->name) ? 1 : -EEXIST;
 }
 
@@ -142,20 +142,20 @@ static int point_to(const struct fs_place *place, const char *target)
  * @files_len: their number
  * @owner: owner of all; the folder's mode, from which the files get their own without the x bits
  *
- * A reader opens the directory once and reads beside it (openat(2)); where a swap removes its folder meanwhile it gets
- * ENOENT, never another version's file, and opens it anew. One writer a path.
+ * A reader opens the directory once and reads beside it (openat(2)): it never gets another version's file. The folder that was
+ * current before stays until the next swap, so that a reader may take its time. One writer a path.
  *
  * Return: 0; -EEXIST: what is there is no symlink of ours; -errno: what was there stands, nothing new is left.
  */
 int fs_swap_directory(const char *path, const struct fs_file *files, size_t files_len, const struct fs_owner *owner)
 {
         struct fs_place place = FS_PLACE_NONE;
-        char folder[NAME_MAX + 1];
+        char folder[NAME_MAX + 1], before[NAME_MAX + 1];
         int r = fs_place_open(path, &place);
 
         if (r < 0)
                 return r;
-        r = look_at(&place);
+        r = look_at(&place, before);
         if (r >= 0)
                 r = fs_temporary_name(place.name, folder);
         if (r == 0)
@@ -168,7 +168,7 @@ int fs_swap_directory(const char *path, const struct fs_file *files, size_t file
         if (r == 0) {
                 (void)fsync(place.folder_fd);
                 /* The new version is in use already: what cannot be removed now is tried again at the next swap. */
-                (void)remove_others(&place, folder);
+                (void)remove_others(&place, folder, before);
         }
         fs_place_close(&place);
         return r;
@@ -183,17 +183,18 @@ int fs_swap_directory(const char *path, const struct fs_file *files, size_t file
 int fs_remove_directory(const char *path)
 {
         struct fs_place place = FS_PLACE_NONE;
+        char target[NAME_MAX + 1];
         int r = fs_place_open(path, &place);
 
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
                 return r;
-        r = look_at(&place);
+        r = look_at(&place, target);
         if (r == 1)
                 r = unlinkat(place.folder_fd, place.name, 0) < 0 ? -errno : 0;
         if (r == 0)
-                r = remove_others(&place, NULL);
+                r = remove_others(&place, "", "");
         fs_place_close(&place);
         return r;
 }

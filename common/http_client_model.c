@@ -231,6 +231,8 @@ static CURLcode set_model(struct http_client_model *m, const struct http_client_
                 {CURLOPT_TCP_KEEPINTVL, 10},
                 {CURLOPT_MAXLIFETIME_CONN, CONN_LIFE_SEC},
                 {CURLOPT_MAXAGE_CONN, CONN_IDLE_SEC},
+                {CURLOPT_SSL_SESSIONID_CACHE,
+                 0}, /* a resumed session is not verified again: a replaced CA must count */
                 {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
                 {CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
                 {CURLOPT_MAXFILESIZE, (long)HTTP_CLIENT_BODY_MAX},

@@ -268,7 +268,8 @@ static void directory_is_swapped_as_a_whole(void **state)
 {
         cleanup_free char *cert = at("out/cert.pem"), *old = at("out/old.pem");
         struct stat st;
-        int fd;
+        char text[16];
+        int fd, key;
 
         (void)state;
         assert_int_equal(fs_swap_directory(path, first, 3, &folder_owner), 0);
@@ -281,9 +282,15 @@ static void directory_is_swapped_as_a_whole(void **state)
         assert_int_equal(fs_swap_directory(path, second, 2, &folder_owner), 0);
         assert_content(cert, "cert 2", 0440);
         assert_int_equal(access(old, F_OK), -1);
-        assert_int_equal(openat(fd, "key.pem", O_RDONLY), -1); /* never key 2 beside cert 1 */
+        key = openat(fd, "key.pem", O_RDONLY | O_CLOEXEC); /* key 1 beside cert 1, for a reader that takes its time */
+        assert_int_equal(read(key, text, sizeof(text)), 5);
+        assert_memory_equal(text, "key 1", 5);
+        close(key);
+        assert_int_equal(entries(folder), 3); /* the symlink, the folder it names, and the one before */
+        assert_int_equal(fs_swap_directory(path, second, 2, &folder_owner), 0);
+        assert_int_equal(openat(fd, "key.pem", O_RDONLY | O_CLOEXEC), -1);
         close(fd);
-        assert_int_equal(entries(folder), 2); /* the symlink, and the folder it names */
+        assert_int_equal(entries(folder), 3);
         assert_int_equal(fs_remove_directory(path), 0);
         assert_int_equal(entries(folder), 0);
         assert_int_equal(fs_remove_directory(path), 0);
