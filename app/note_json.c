@@ -8,8 +8,6 @@
 #include "common/buf.h"
 #include "common/clock.h"
 
-#define SAME_TEXT_MAX ((size_t)64 << 10)
-
 /**
  * note_json() - {"id","text","created_at"}
  */
@@ -51,11 +49,7 @@ static bool is_last(const struct notes_result *r)
 
 static void remember(const struct notes_result *r)
 {
-        size_t texts_len = 0;
-
-        for (size_t i = 0; i < r->len; i++)
-                texts_len += r->items[i].text_len;
-        last.is_set = r->len > 0 && r->len <= NOTES_LIMIT_MAX && texts_len <= SAME_TEXT_MAX;
+        last.is_set = r->len > 0 && r->len <= NOTES_LIMIT_MAX;
         if (!last.is_set)
                 return;
         last.len = r->len;

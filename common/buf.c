@@ -117,13 +117,25 @@ size_t buf_json_escape(const char *text, size_t len, char out[8], size_t *ret_ou
                 out[1] = letter[found - plain];
                 *ret_out_len = 2;
         } else if (used == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-                snprintf(out, 8, "\\u%04x", code & 0xffff);
+                memcpy(out, "\\u", 2);
+                for (unsigned i = 0; i < 4; i++)
+                        out[2 + i] = "0123456789abcdef"[code >> (12 - 4 * i) & 0xf];
                 *ret_out_len = 6;
         } else {
                 memcpy(out, text, used);
                 *ret_out_len = used;
         }
         return used ? used : 1;
+}
+
+/* Most of most texts: ASCII that stands for itself. Return: how many bytes of it come first. */
+static size_t json_plain(const char *text, size_t len)
+{
+        size_t n = 0;
+
+        while (n < len && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+                n++;
+        return n;
 }
 
 /**
@@ -139,6 +151,13 @@ void buf_json_str(struct buf *b, const char *text, size_t len)
 
         buf_char(b, '"');
         for (size_t i = 0; i < len;) {
+                size_t plain = json_plain(text + i, len - i);
+
+                if (plain) {
+                        buf_add(b, text + i, plain);
+                        i += plain;
+                        continue;
+                }
                 i += buf_json_escape(text + i, len - i, out, &out_len);
                 buf_add(b, out, out_len);
         }
