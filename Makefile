@@ -11,7 +11,9 @@ BUILD   ?= build/$(VARIANT)
 
 WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wformat=2 \
          -Wimplicit-fallthrough -Wvla -Wundef $(WERROR)
-HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+# Branch protection by the processor has another name on each architecture, or none.
+BRANCH := $(or $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-fcf-protection),$(if $(findstring aarch64,$(shell $(CC) -dumpmachine)),-mbranch-protection=standard))
+HARD  := -fstack-protector-strong -fstack-clash-protection $(BRANCH) -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 OPT   ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
 SANF  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 PKGS_COMMON := libevent libevent_pthreads libsystemd jansson openssl
