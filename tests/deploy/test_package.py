@@ -1,6 +1,7 @@
 """make install and make uninstall, and what the package says of itself."""
 
 import os
+import re
 
 from box import TOP, run
 
@@ -32,6 +33,16 @@ def test_install_and_uninstall(tmp_path):
     assert (tmp_path / "etc/default/notesd").read_text() == "mine\n"
     make("uninstall", tmp_path, "/usr/local")
     assert files(tmp_path) == KEPT
+
+
+def test_notesd_listens_where_its_socket_unit_does():
+    """As packaged: an address that only one of them has is either closed during a restart or never answered."""
+    def at(name, pattern):
+        with open(os.path.join(TOP, "systemd", name), encoding="utf-8") as f:
+            return sorted(re.findall(pattern, f.read(), re.M))
+    sockets = at("notesd.socket", r"^ListenStream=(.+)$")
+    assert len(sockets) == 4
+    assert at("notesd.default", r"https?://([^ \"]+)") == sockets
 
 
 def test_the_package_lists_its_configuration(deb):
