@@ -5,6 +5,7 @@ stack.py down              ends it; the data stays. With VOLUMES=1 the data goes
 stack.py images            builds all images
 stack.py base-image        makes the images' base with debootstrap, for machines that reach no registry (as root)
 stack.py logs              follows all logs until Ctrl-C
+stack.py compose WORD...   Docker Compose, called as the commands above call it
 stack.py db-users | db-query-logs | rotate | vault-revoke
                            against the running stack or the running demo (make demo), whichever is up
 
@@ -275,6 +276,11 @@ def logs():
         return 0
 
 
+def pass_on(*words):
+    check_engine()
+    return compose(*words, check=False).returncode
+
+
 # Against what runs
 
 def in_container(service, *words, **kwargs):
@@ -356,7 +362,7 @@ def against(command):
     raise Failed("neither the demo nor the stack of containers is running; start one: make demo, or make up")
 
 
-COMMANDS = {"up": up, "down": down, "images": images, "base-image": base_image, "logs": logs}
+COMMANDS = {"compose": pass_on, "up": up, "down": down, "images": images, "base-image": base_image, "logs": logs}
 
 
 def main():
@@ -364,7 +370,7 @@ def main():
     try:
         if len(words) == 1 and words[0] in AGAINST_STACK:
             return against(words[0])
-        if words and words[0] in COMMANDS and (words[0] == "up" or len(words) == 1):
+        if words and words[0] in COMMANDS and (words[0] in ("up", "compose") or len(words) == 1):
             return COMMANDS[words[0]](*words[1:])
     except Failed as e:
         print(f"stack: {e}", file=sys.stderr)

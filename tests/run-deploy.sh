@@ -34,6 +34,7 @@ trap 'exit 130' INT TERM
 
 [ "$(id -u)" -eq 0 ] || die "systemd in a container and a Docker Engine of our own need root; try: sudo make test-deploy"
 if command -v dockerd >/dev/null; then engine_packages=''; else engine_packages="docker.io iptables"; fi
+command -v docker-compose >/dev/null || engine_packages="$engine_packages docker-compose"
 # shellcheck disable=SC2086  # a list of words
 tests/deploy/deps.sh $engine_packages || die "packages are missing"
 

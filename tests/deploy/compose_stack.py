@@ -19,6 +19,8 @@ from daemons import App
 from servers import Failed, free_port, wait_until
 
 STACK = os.path.join(TOP, "compose", "stack.py")
+SQL = ["mariadb", "--no-defaults", "--socket=/run/db/db.sock", "--user=mysql"]
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PLUGINS = os.path.join(TOP, "build", "deploy", "docker-config")
 
 
@@ -34,13 +36,12 @@ def base_image(suite):
 
 
 def archive():
-    """Return: (address, key file) of the Debian archive that this machine's apt uses."""
-    shown = run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(SIGNED_BY)", "Created-By: Packages", "Origin: Debian")
-    for line in shown.splitlines():
-        site, codename, *key = line.split()
-        if "-" not in codename:
-            return site, key[0] if key else "/usr/share/keyrings/debian-archive-keyring.gpg"
-    raise Failed("apt knows no archive of Debian")
+    """Return: the address of the Debian archive that this machine's apt uses."""
+    shown = run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages", "Origin: Debian")
+    sites = [line.split()[0] for line in shown.splitlines() if "-" not in line.split()[-1]]
+    if not sites:
+        raise Failed("apt knows no archive of Debian")
+    return sites[0]
 
 
 def compose_two():
@@ -51,10 +52,9 @@ def compose_two():
     if not os.path.exists(plugin):
         folder = tempfile.mkdtemp(prefix="leasekeeper-compose.")
         try:
-            site, key = archive()
             for name in ("state", "lists/partial", "cache/archives/partial"):
                 os.makedirs(os.path.join(folder, name))
-            files = {"status": "", "sources": f"deb [signed-by={key}] {site} trixie main\n",
+            files = {"status": "", "sources": f"deb [signed-by={KEYRING}] {archive()} trixie main\n",
                      "apt.conf": f'Dir::State "{folder}/state";\nDir::State::lists "{folder}/lists";\n'
                                  f'Dir::State::status "{folder}/status";\nDir::Cache "{folder}/cache";\n'
                                  f'Dir::Etc::sourcelist "{folder}/sources";\nDir::Etc::sourceparts "/dev/null";\n'
@@ -114,12 +114,12 @@ class Stack:
         return done.stdout
 
     def compose(self, *words):
-        program = (self.env.get("COMPOSE") or ("docker compose" if self.has_compose_two else "docker-compose")).split()
-        return run(*program, "-f", os.path.join(TOP, "compose", "compose.yaml"), *words, env=self.env)
+        return run(sys.executable, STACK, "compose", *words, env=self.env)
 
     def up(self):
         self.make("up")
-        self.app = StackApp(self.ports["NOTES_PORT"], self.ports["NOTES_TLS_PORT"], self.exec("agent", "cat", "/run/credentials/notes-ca.pem"))
+        root_ca = self.exec("agent", "cat", "/run/credentials/notes-ca.pem")
+        self.app = StackApp(self.ports["NOTES_PORT"], self.ports["NOTES_TLS_PORT"], root_ca)
         return self
 
     def remove(self):
@@ -173,8 +173,7 @@ class Stack:
     # What the parts know
 
     def sql(self, text):
-        shown = self.exec("db", "mariadb", "--no-defaults", "--socket=/run/db/db.sock", "--user=mysql", "--batch", "--skip-column-names",
-                          "--default-character-set=utf8mb4", "-e", text)
+        shown = self.exec("db", *SQL, "--batch", "--skip-column-names", "--default-character-set=utf8mb4", "-e", text)
         return [line.split("\t") for line in shown.splitlines()]
 
     def table(self):

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from compose_stack import Stack, base_image
+from box import run
+from compose_stack import SQL, Stack, base_image
 from load import Load
 from servers import wait_until
 
@@ -64,7 +65,7 @@ def test_killed_sessions_lose_and_double_nothing(mysql):
         for _ in range(8):
             for number in sessions(mysql):
                 # It may be gone by itself meanwhile.
-                mysql.try_exec("db", "mariadb", "--no-defaults", "--socket=/run/db/db.sock", "--user=mysql", "-e", f"KILL {number}")
+                mysql.try_exec("db", *SQL, "-e", f"KILL {number}")
             time.sleep(0.4)
     load.check(mysql)
 
@@ -104,13 +105,12 @@ def test_the_app_of_the_usual_stack_speaks_to_it_too(mysql):
         pytest.skip("the usual stack's app was not built here")
     name = f"{mysql.project}-other-app"
     network = f"{mysql.project}_data"
-    command = ["docker", "run", "-d", "--name", name, "--network", network, "--user", "64014:64014", "--read-only", "--cap-drop", "ALL",
+    command = ["docker", "run", "-d", "--name", name, "--network", network, "--read-only", "--cap-drop", "ALL",
                "-v", f"{mysql.project}_run:/run/leasekeeper:ro", image, "--consumer", "other"]
     subprocess.run(command, check=True, capture_output=True)
     try:
-        wait_until("the other app to be ready",
-                   lambda: subprocess.run(["docker", "exec", name, "ready"], capture_output=True, check=False).returncode == 0, 30, 0.5)
-        assert "libmariadb" in subprocess.run(["docker", "exec", name, "ldd", "/usr/sbin/notesd"], capture_output=True, text=True,
-                                              check=True).stdout
+        ready = ["docker", "exec", name, "ready"]
+        wait_until("the other app", lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, 30, 0.5)
+        assert "libmariadb" in run("docker", "exec", name, "ldd", "/usr/sbin/notesd")
     finally:
         subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)

@@ -15,14 +15,16 @@ with open(os.path.join(TOP, "compose", "grafana", "dashboards", "leasekeeper.jso
     DASHBOARD = json.load(_f)
 with open(os.path.join(RULES, "alerts.yml"), encoding="utf-8") as _f:
     ALERTS = _f.read()
-# Seen only once something goes wrong: such a query may have no answer.
-RARE = ("renewals_total", "mint_budget_waits_total", "revocations_total", "quota_rate_limit_violation")
+# Seen only once there is something to count, not by an agent that adopted all it needs: such a query may have no answer.
+RARE = ("logins_total", "rotations_total", "mints_total", "renewals_total", "mint_budget_waits_total", "revocations_total",
+        "quota_rate_limit_violation")
 
 
 def promtool(stack, *words, text=None):
     """Prometheus' own tool, from the stack's image. Return: what it said; raises unless it was content."""
-    done = subprocess.run(["docker", "run", "--rm", "-i", "--network", "none", "-v", f"{TOP}:/src:ro", "--entrypoint", "promtool",
-                           stack.inspect("prometheus")["Image"], *words], input=text or "", capture_output=True, text=True, check=False)
+    command = ["docker", "run", "--rm", "-i", "--network", "none", "-v", f"{TOP}:/src:ro", "--entrypoint", "promtool"]
+    done = subprocess.run([*command, stack.inspect("prometheus")["Image"], *words], input=text or "", capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -101,9 +103,10 @@ def test_each_alert_is_explained(scraped):
     assert re.findall(r"runbook: docs/OPERATIONS.md#(\w+)", ALERTS) == [name.lower() for name in alerts]
 
 
-def test_a_healthy_stack_raises_no_alert_of_the_agent(scraped):
-    names = {labels["alertname"] for labels, _ in scraped.query('ALERTS{alertstate="firing", severity="critical"}')}
-    assert not names & {"SecretAboutToEnd", "AgentDown", "LoginFailures", "VaultDown", "VaultSealed", "NotesDown", "NotesNoDatabase"}, names
+def test_a_healthy_stack_is_silent(scraped):
+    # What says how things are now; others remember for some minutes what tests have done.
+    now = "SecretAboutToEnd|AgentDown|VaultDown|VaultSealed|NotesDown|NotesNoDatabase|ServedCertificateAboutToEnd"
+    assert scraped.query(f'ALERTS{{alertstate="firing", alertname=~"{now}"}}') == []
 
 
 def test_every_query_of_the_dashboard_runs(scraped):
@@ -142,9 +145,9 @@ def test_a_rate_limit_violation_at_vault_is_heard_of(scraped):
     code = ("import sys; sys.path.insert(0, '/usr/lib/leasekeeper'); import setup, provision\n"
             "v = provision.Vault(setup.ADDRESS, setup.CA_FILE)\n"
             "print([v.raw('GET', 'database/creds/notes')[0] for _ in range(8)])")
-    answers = run("docker", "run", "--rm", "--network", f"{scraped.project}_vault", "-v", f"{scraped.project}_vault-ca:/run/vault-ca:ro",
+    project = scraped.project
+    answers = run("docker", "run", "--rm", "--network", f"{project}_vault", "-v", f"{project}_vault-ca:/run/vault-ca:ro",
                   "--entrypoint", "/usr/bin/python3", scraped.inspect("provisioner")["Image"], "-B", "-c", code)
     assert "429" in answers
     wait_until("the alert", lambda: scraped.query('ALERTS{alertname="VaultRateLimit", alertstate="firing"}'), 60, 1)
-    assert scraped.try_make("rotate").returncode == 0 or "budget" in scraped.try_make("rotate").stdout
     assert not scraped.query('leasekeeper_vault_requests_total{code="429"}')
