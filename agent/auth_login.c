@@ -43,6 +43,7 @@ static void refused(struct auth *a)
         }
         a->refusals++;
         wait = a->refusals == 1 ? REFUSED_FIRST_USEC : REFUSED_NEXT_USEC;
+        a->candidate = token_unref(a->candidate);
         a->login_usec = usec_add(clock_boottime_usec(), wait); /* saved with the count: a restart waits as long */
         auth_save(a);
         a->events.on_refused(auth_error(a), a->arg);
@@ -141,9 +142,12 @@ static void on_logged_in(const struct vault_reply *reply, void *arg)
                                "token_num_uses = 0 for "
                                "the role",
                                (unsigned long long)reply->auth.num_uses);
+                a->candidate = token_unref(a->candidate);
                 refused(a);
                 return;
         }
+        if (auth_save(a) < 0)
+                log_error("the new token cannot be saved in the state: a restart will log in anew");
         look_up(a);
 }
 

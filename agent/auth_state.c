@@ -74,15 +74,19 @@ static struct token *unpack_token(const json_t *j)
  */
 int auth_save(struct auth *a)
 {
+        /* Logged in and not yet looked up: a restart takes it for current, and logs in no second time. */
+        const struct token *candidate = a->method->login ? a->candidate : NULL;
         json_t *tokens = json_array(), *top;
 
         for (size_t i = 0; i < a->old_len; i++)
                 json_array_append_new(tokens, pack_token(a->old[i]));
         if (a->token && !a->token->dead)
                 json_array_append_new(tokens, pack_token(a->token));
+        if (candidate)
+                json_array_append_new(tokens, pack_token(candidate));
         top = json_pack("{s:o, s:b, s:I, s:i, s:I, s:I, s:b}", "tokens", tokens, "has_current",
-                        a->token && !a->token->dead, "last_generation", (json_int_t)a->last_generation, "refusals",
-                        (int)a->refusals, "login_usec", (json_int_t)a->login_usec, "hidden_login_usec",
+                        candidate || (a->token && !a->token->dead), "last_generation", (json_int_t)a->last_generation,
+                        "refusals", (int)a->refusals, "login_usec", (json_int_t)a->login_usec, "hidden_login_usec",
                         (json_int_t)a->hidden_login_usec, "from_file", a->credentials.from_file);
         set_secret(top, "kept", a->credentials.kept);
         set_secret(top, "wrapping", a->credentials.wrapping);

@@ -208,16 +208,19 @@ int state_load_tokens(struct state *st, json_t **ret_content)
 
 int state_remove_all(struct state *st)
 {
-        cleanup_free char *tokens = mem_printf("%s/" TOKENS_FILE, st->dir);
-        char **names = state_list_secrets(st);
+        DIR *dir = opendir(st->dir);
+        struct dirent *entry;
         int r = 0;
 
-        for (size_t i = 0; names[i]; i++) {
-                r = state_remove_secret(st, names[i]) < 0 ? -EIO : r;
-                mem_free(names[i]);
+        if (!dir)
+                return -errno;
+        while ((entry = readdir(dir)) != NULL) {
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                    strcmp(entry->d_name, "lock") == 0)
+                        continue;
+                if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+                        r = -errno;
         }
-        mem_free(names);
-        if (unlink(tokens) < 0 && errno != ENOENT)
-                r = -errno;
+        closedir(dir);
         return r;
 }
