@@ -28,7 +28,6 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(HERE)
 FILE = os.path.join(HERE, "compose.yaml")
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME") or "leasekeeper"
 BASES = {"BASE_IMAGE": ("bookworm", "debian:bookworm-slim"), "SID_IMAGE": ("sid", "debian:sid-slim")}
@@ -121,9 +120,7 @@ def containers(running=True):
 
 def bring_authorities():
     """The authorities that this machine trusts beyond the usual ones: one stage of one image fetches over HTTPS."""
-    folder = os.path.join(TOP, "build", "extra-ca")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
+    folder = os.path.join(HERE, "vault", "ca")
     for path in glob.glob("/usr/local/share/ca-certificates/*.crt"):
         shutil.copy(path, folder)
 
@@ -178,6 +175,9 @@ def base_image():
             raise Failed("docker import failed; what went wrong stands above")
     finally:
         shutil.rmtree(root, ignore_errors=True)
+    variable = next(v for v, (s, _) in BASES.items() if s == suite) if suite in [s for s, _ in BASES.values()] else "BASE_IMAGE"
+    say(f"leasekeeper-base:{suite} is made; make up takes it by itself, plain docker compose with: "
+        f"export {variable}=leasekeeper-base:{suite}")
     return 0
 
 
@@ -372,7 +372,7 @@ def main():
             return against(words[0])
         if words and words[0] in COMMANDS and (words[0] in ("up", "compose") or len(words) == 1):
             return COMMANDS[words[0]](*words[1:])
-    except Failed as e:
+    except (Failed, OSError) as e:
         print(f"stack: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
