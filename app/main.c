@@ -195,6 +195,7 @@ static void set_up(struct app *a)
         };
         a->front = front_new(&services, a->config.conns_max);
         http_server_set_tls_bye(front_server(a->front), tls_bye, NULL);
+        http_server_set_tls_send(front_server(a->front), tls_send);
         a->listeners = listeners_new(a->loop, front_server(a->front), a->tls);
         a->on_hup = loop_signal_new(a->loop, SIGHUP, on_hup, a);
         a->on_term = loop_signal_new(a->loop, SIGTERM, on_term, a);

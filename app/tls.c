@@ -219,6 +219,7 @@ static SSL_CTX *new_context(void)
         SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
         SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+        SSL_CTX_set_num_tickets(ctx, 1); /* the default of two is for browsers that open several connections at once */
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
         return ctx;
 }
@@ -505,6 +506,28 @@ struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls)
         /* HTTP/1.1 says itself where a message ends; a missing close_notify cuts nothing off. */
         bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
         return bev;
+}
+
+/**
+ * tls_send() - sends bytes at once, past the bufferevent
+ * @bev:   of tls_wrap(); its output buffer is empty
+ * @bytes: up to a record; where 0 is returned, the same bytes must be sent next, by way of that buffer
+ * @len:   at least 1
+ *
+ * Return: @len; 0: the socket takes no more now; -EPIPE.
+ */
+ssize_t tls_send(struct bufferevent *bev, const void *bytes, size_t len)
+{
+        SSL *ssl = bufferevent_openssl_get_ssl(bev);
+        int n, why;
+
+        ERR_clear_error();
+        n = SSL_write(ssl, bytes, (int)len);
+        if (n > 0)
+                return n;
+        why = SSL_get_error(ssl, n);
+        ERR_clear_error();
+        return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -EPIPE;
 }
 
 /**

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/json.h"
 
@@ -25,6 +26,7 @@ uint64_t tls_generation(const struct tls *t);
 bool tls_is_over(const struct tls *t, uint64_t generation, unsigned salt); /* salt: spreads the ends of many */
 uint64_t tls_not_after_usec(const struct tls *t); /* wall clock; 0: no certificate */
 struct bufferevent *tls_wrap(struct event_base *base, int fd, void *tls); /* an http_wrap_fn; arg is the struct tls */
+ssize_t tls_send(struct bufferevent *bev, const void *bytes, size_t len); /* for http_server_set_tls_send() */
 void tls_bye(struct bufferevent *bev, void *arg);  /* says close_notify; for http_server_set_tls_bye() */
 
 #endif

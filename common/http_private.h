@@ -110,6 +110,7 @@ struct http_server {
         void *arg;
         void (*tls_bye)(struct bufferevent *bev, void *arg);
         void *tls_bye_arg;
+        ssize_t (*tls_send)(struct bufferevent *bev, const void *bytes, size_t len); /* NULL: all goes through bev's buffer */
 
         TAILQ_HEAD(, http_listener) listeners;
         struct loop_timer *accept_again; /* after a lack of descriptors */

@@ -343,6 +343,17 @@ void http_server_set_tls_bye(struct http_server *s, void (*fn)(struct buffereven
         s->tls_bye_arg = arg;
 }
 
+/**
+ * http_server_set_tls_send() - how an answer leaves a TLS connection without waiting for the loop
+ * @s:  the server
+ * @fn: called where nothing waits in the buffer; 0 bytes: the same bytes go through the buffer
+ */
+void http_server_set_tls_send(struct http_server *s,
+                              ssize_t (*fn)(struct bufferevent *bev, const void *bytes, size_t len))
+{
+        s->tls_send = fn;
+}
+
 static struct http_conn **all_conns(struct http_server *s, size_t *ret_len)
 {
         const struct conn_list *lists[] = {&s->idle, &s->receiving, &s->busy};

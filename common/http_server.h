@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct bufferevent;
 struct event_base;
@@ -63,6 +64,9 @@ typedef struct bufferevent *(*http_wrap_fn)(struct event_base *base, int fd, voi
 void http_server_add_tls_listener(struct http_server *s, int fd, http_wrap_fn wrap, void *arg);
 /* fn says good-bye (close_notify) on a TLS connection that ends in good order, before the server frees it. */
 void http_server_set_tls_bye(struct http_server *s, void (*fn)(struct bufferevent *bev, void *arg), void *arg);
+/* Past bev's empty buffer, at once. Return: bytes sent; 0: not now; -errno. */
+void http_server_set_tls_send(struct http_server *s,
+                              ssize_t (*fn)(struct bufferevent *bev, const void *bytes, size_t len));
 /* Listens on ADDRESS, "127.0.0.1:5000" or "[::1]:5000": the service manager's socket where it made one, else our own; port 0 takes
  * a free one. -errno; ret_error (new) says what to do. */
 int http_listen_tcp(const char *address, int backlog, int *ret_fd, char **ret_error);
