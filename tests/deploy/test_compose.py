@@ -196,8 +196,9 @@ def test_vault_comes_back_unsealed(stack):
     load.check(stack)
     # It can do its work again, not just answer.
     before = stack.versions()["db"]
-    wait_until("a rotation", lambda: stack.try_make("rotate").returncode == 0, 60, 1)
-    assert stack.versions()["db"] != before
+    stack.try_make("rotate")
+    # The mint budget may hold it back; its turn comes by itself.
+    wait_until("a new user", lambda: stack.versions()["db"] != before, 90, 1)
 
 
 def test_a_machine_that_starts_again_needs_nobody(stack):
