@@ -163,8 +163,9 @@ class Stand:
         return watch
 
     def secret(self, name, query=""):
-        """The secret as the app's user reads it, as a named consumer."""
-        answer = self.app_peer.ask(self.agent.socket, "GET", f"/agent/v1/secrets/{name}{query or '?consumer=looker'}")
+        """The secret as the app's user reads it, as a named consumer; where nothing is valid for a moment it waits."""
+        query = query or "?consumer=looker&after=0&wait=10s"
+        answer = self.app_peer.ask(self.agent.socket, "GET", f"/agent/v1/secrets/{name}{query}")
         assert answer.status == 200, answer.text
         return answer.json()
 
