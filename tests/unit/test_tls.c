@@ -451,6 +451,58 @@ static void a_connection_ends_with_close_notify(void **state)
         talk_end(&t);
 }
 
+/* What the socket does not take at once goes through the buffer, and nothing is lost or comes twice. */
+static void what_is_sent_at_once_and_what_waits_arrive_in_order(void **state)
+{
+        enum { PIECE = 8000, SPACE = 9000 };
+        struct scene *s = *state;
+        unsigned pieces = 0, arrived = 0;
+        char piece[PIECE], got[SPACE];
+        size_t filled = 0;
+        struct talk t;
+
+        swap_to(s->tls, "one");
+        talk_begin(s, &t);
+        assert_true(handshake(s, &t));
+        assert_true(exchange_bytes(s, &t));
+        for (bool full = false; !full && pieces < 1000; pieces++) {
+                memset(piece, 'a' + (int)(pieces % 26), sizeof(piece));
+                full = tls_send(t.server, piece, sizeof(piece)) == 0;
+                if (full)
+                        bufferevent_write(t.server, piece, sizeof(piece));
+        }
+        assert_in_range(pieces, 2, 999);
+        for (int i = 0; i < 100000 && arrived < pieces; i++) {
+                int n = SSL_read(t.client, got + filled, (int)(PIECE - filled));
+
+                turn(s);
+                if (n <= 0)
+                        continue;
+                filled += (size_t)n;
+                if (filled < PIECE)
+                        continue;
+                memset(piece, 'a' + (int)(arrived++ % 26), sizeof(piece));
+                assert_memory_equal(got, piece, PIECE);
+                filled = 0;
+        }
+        assert_int_equal(arrived, pieces);
+        assert_false(t.failed);
+        talk_end(&t);
+}
+
+static void sending_to_a_peer_that_is_gone_fails(void **state)
+{
+        struct scene *s = *state;
+        struct talk t;
+
+        swap_to(s->tls, "one");
+        talk_begin(s, &t);
+        assert_true(handshake(s, &t));
+        assert_int_equal(shutdown(t.fd, SHUT_RDWR), 0);
+        assert_int_equal(tls_send(t.server, "x", 1), -EPIPE);
+        talk_end(&t);
+}
+
 /* --- clients with certificates --- */
 
 static void require(struct scene *s, const struct issued *ca)
@@ -636,6 +688,8 @@ int main(void)
                 TEST(alpn_knows_http_1_1_alone),
                 TEST(the_end_of_the_certificate_is_known),
                 TEST(a_connection_ends_with_close_notify),
+                TEST(what_is_sent_at_once_and_what_waits_arrive_in_order),
+                TEST(sending_to_a_peer_that_is_gone_fails),
                 TEST(clients_are_asked_for_a_certificate_of_their_authority),
                 TEST(without_the_authority_of_clients_there_is_no_handshake),
                 TEST(a_ticket_is_no_way_past_the_new_authority),
