@@ -184,7 +184,7 @@ class AppReport:
 
 COLOURS = {"notesd": "#1f6feb", "axum": "#b7410e", "go": "#00838f", "fastapi": "#2e7d32", "flask": "#7b1fa2",
            "flask-sample": "#8d6e63"}
-WIDTH, LEFT, BAR, GAP, GROUP = 860, 310, 18, 4, 34
+WIDTH, LEFT, BAR, GAP, GROUP = 900, 350, 18, 4, 34
 
 
 def svg(report):
