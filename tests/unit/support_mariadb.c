@@ -113,7 +113,7 @@ static void serve(struct mariadb *m)
                                                 "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
                                                 "--innodb-lock-wait-timeout=2", "--ssl-cert=../server.pem",
                                                 "--ssl-key=../server.key", "--skip-log-bin",
-                                                "--lc-messages-dir=/usr/share/mysql", NULL});
+                                                "--lc-messages-dir=/usr/share/mysql", m->version, NULL});
         while (!(m->root = dial_root(m))) {
                 if (clock_monotonic_usec() > end || waitpid(m->pid, NULL, WNOHANG) != 0)
                         fail_msg("mariadbd does not start; see %s/log", m->folder);
@@ -169,6 +169,8 @@ struct mariadb *mariadb_new_posing(const char *version)
         m->socket = mem_printf("%s/sock", m->folder);
         m->port = free_port();
         install(m);
+        if (version)
+                assert_non_null(strstr(mysql_get_server_info(m->root), version));
         path = mem_printf("%s/ca.pem", m->folder);
         assert_int_equal(fs_read_whole(path, 65536, &ca, &len), 0);
         m->ca = ca;
