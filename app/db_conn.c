@@ -226,7 +226,7 @@ static int dial(struct db_conn *c, const struct db_login *login, const struct db
  *
  * Blocks for a few seconds at most. TLS with the server's identity checked where @place has a CA, never less.
  *
- * Return: 0; DB_UNREACHABLE, DB_DENIED, DB_BUSY, DB_REFUSED.
+ * Return: 0; DB_UNREACHABLE, DB_DENIED, DB_BUSY, DB_READ_ONLY, DB_REFUSED.
  */
 int db_conn_open(const struct db_login *login, const struct db_place *place, size_t host, char error[DB_ERROR_LEN],
                  struct db_conn **ret_conn)

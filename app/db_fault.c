@@ -34,13 +34,13 @@ enum db_fault db_fault_of(unsigned code, bool dialling)
         case 1205: /* lock wait timeout */
         case 1213: /* deadlock */
         case 1226: /* user's resources used up */
-        case 1290: /* read-only */
         case 1317: /* statement interrupted */
         case 1461: /* too many prepared statements */
-        case 1792: /* read-only transaction */
-        case 1836: /* read-only mode */
         case 1969: /* max_statement_time (MariaDB) */
         case 3024: /* max_execution_time (MySQL) */ return DB_BUSY;
+        case 1290: /* --read-only */
+        case 1792: /* read-only transaction */
+        case 1836: /* read-only mode */ return DB_READ_ONLY;
         case 1044: /* database forbidden */
         case 1046: /* no database */
         case 1049: /* unknown database */
@@ -83,6 +83,7 @@ const char *db_fault_text(enum db_fault fault)
         case DB_UNREACHABLE: return "database unreachable";
         case DB_DENIED: return "login denied";
         case DB_BUSY: return "database busy";
+        case DB_READ_ONLY: return "database read-only";
         case DB_REFUSED: return "privilege or table missing";
         case DB_DUPLICATE: return "duplicate key";
         case DB_ROW: return "row refused";

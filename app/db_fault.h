@@ -10,6 +10,7 @@ enum db_fault {
         DB_UNREACHABLE, /* no session could be made: no server, no TLS, not this protocol */
         DB_DENIED,      /* the server refuses the login */
         DB_BUSY,        /* the server has no room or no time now; nothing was written */
+        DB_READ_ONLY,   /* the server takes no writes (a demoted primary); nothing was written, another host may take it */
         DB_REFUSED,     /* a privilege, the table or the database is missing; nothing was written */
         DB_DUPLICATE,   /* a row's key is there already; nothing was written */
         DB_ROW,         /* the statement's data was refused; nothing was written */

@@ -49,7 +49,8 @@ static void begin_round(struct db_swap *s, struct round *r)
         }
         for (size_t i = 0; i < r->len; i++)
                 if (s->pair && r->candidates[i]->place == s->pair->place)
-                        r->candidates[i]->host = s->pair->host;
+                        r->candidates[i]->host =
+                                (s->pair->host + s->pair->is_left) % db_host_count(s->pair->place->place.host);
         r->won = r->len;
 }
 
@@ -79,7 +80,7 @@ static int open_one(struct db_swap *s, struct db_pair *pair, char error[DB_ERROR
         return r;
 }
 
-/* From the host in use on, round to the one before it: one that fails is left, one that works is never left for an earlier one. */
+/* From the host in use on, or from the one after it where that is to be left, round to the one before. */
 static int open_first(struct db_swap *s, struct round *r, struct db_pair *pair, char error[DB_ERROR_LEN],
                       struct db_conn **ret_conn)
 {
@@ -88,7 +89,7 @@ static int open_first(struct db_swap *s, struct round *r, struct db_pair *pair, 
 
         for (size_t i = 0; i < hosts && (i == 0 || !is_outdated(s, r)); i++) {
                 fault = open_one(s, pair, error, ret_conn);
-                if (fault != DB_UNREACHABLE)
+                if (fault != DB_UNREACHABLE && fault != DB_READ_ONLY)
                         return fault;
                 pair->host = (pair->host + 1) % hosts;
         }

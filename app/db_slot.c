@@ -92,7 +92,7 @@ static void note_failure(struct db_swap *s, struct db_pair *pair, int r, const c
         pair->retry_usec =
                 now + (r == DB_DENIED ? DB_DENIED_RETRY_USEC : backoff_next(&pair->backoff, backoff_random()));
         /* With several hosts, the next one's turn comes with a new pair, so that all sessions move together. */
-        if (r == DB_UNREACHABLE && pair == s->pair && db_host_count(pair->place->place.host) > 1)
+        if ((r == DB_UNREACHABLE || r == DB_READ_ONLY) && pair == s->pair && db_host_count(pair->place->place.host) > 1)
                 s->again = true;
         if (r == DB_DENIED && pair->login == s->login) {
                 s->login_denied = true;
@@ -193,6 +193,29 @@ struct db_conn *db_slot_session(struct db_slot *slot, bool may_dial, uint64_t *r
         if (ret_again_usec)
                 *ret_again_usec = again;
         return slot->conn;
+}
+
+/**
+ * db_slot_leave() - the session's server takes no writes: all go to the next host of the list
+ * @slot: the caller's; its session stays good for reading until there is one with the next host
+ *
+ * Return: false where there is no other host.
+ */
+bool db_slot_leave(struct db_slot *slot)
+{
+        struct db_swap *s = slot->swap;
+        bool has_others;
+
+        pthread_mutex_lock(&s->lock);
+        has_others = slot->pair && db_host_count(slot->pair->place->place.host) > 1;
+        if (has_others && slot->pair == s->pair && !s->pair->is_left) {
+                s->pair->is_left = true;
+                s->again = true;
+                s->proof_usec = 0;
+                pthread_cond_signal(&s->cond);
+        }
+        pthread_mutex_unlock(&s->lock);
+        return has_others;
 }
 
 /**

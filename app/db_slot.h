@@ -17,5 +17,6 @@ void db_slot_abort(struct db_slot *slot);           /* from any thread: the stat
 /* From the slot's thread. Borrowed until the next call on the slot; NULL: there is none. */
 struct db_conn *db_slot_session(struct db_slot *slot, bool may_dial, uint64_t *ret_again_usec); /* again: monotonic, when to ask again */
 void db_slot_lost(struct db_slot *slot); /* the session is dead: close it */
+bool db_slot_leave(struct db_slot *slot); /* its server takes no writes: all go to the next host. false: there is none */
 
 #endif

@@ -33,6 +33,7 @@ struct db_pair { /* one generation */
         struct db_login_ref *login;
         struct db_place_ref *place;
         size_t host;          /* which of the place's hosts: all sessions of a pair are with one server */
+        bool is_left;         /* its host takes no writes: the next proof begins with the one after it */
         unsigned sessions;    /* open, or being dialled */
         bool installed;       /* it is or was in use: its sessions count in the swap's */
         int fault;            /* of the last dial; 0: it was good */

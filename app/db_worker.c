@@ -129,10 +129,12 @@ struct db_conn *db_worker_conn(struct db_worker *w)
  * @w:     the worker
  * @conn:  what it ran on
  * @fault: enum db_fault; DB_DEAD, DB_REFUSED: @conn is closed and the next turn has another; else there is a pause, longer
- *         each time
+ *         each time, and with DB_READ_ONLY another host afterwards where there is one
  */
 void db_worker_failed(struct db_worker *w, const struct db_conn *conn, int fault)
 {
+        bool leaves;
+
         /* db_worker_free() cut it off itself. */
         if (db_queue_stopped(w->queue))
                 return;
@@ -141,12 +143,14 @@ void db_worker_failed(struct db_worker *w, const struct db_conn *conn, int fault
                 db_slot_lost(w->slot);
                 return;
         }
+        leaves = fault == DB_READ_ONLY && db_slot_leave(w->slot);
         w->pause_usec = clock_monotonic_usec() + backoff_next(&w->backoff, backoff_random());
         /* What the server says of a refused row quotes it. */
         if (w->backoff.failures == 1)
-                log_warn("db: %s (%s); trying again until the calls have waited too long",
+                log_warn("db: %s (%s); trying again%s until the calls have waited too long",
                          db_fault_text((enum db_fault)fault),
-                         fault == DB_ROW ? "statement refused" : db_conn_error(conn));
+                         fault == DB_ROW ? "statement refused" : db_conn_error(conn),
+                         leaves ? " at the next host" : "");
 }
 
 /**

@@ -26,11 +26,21 @@ static void refused_logins_are_denied(void **state)
 
 static void a_full_server_is_busy_and_no_denial(void **state)
 {
-        static const unsigned codes[] = {1040, 1203, 1226, 1205, 1213, 1290, 1021, 1114, 1969, 3024};
+        static const unsigned codes[] = {1040, 1203, 1226, 1205, 1213, 1021, 1114, 1969, 3024};
 
         (void)state;
         assert_all(codes, array_len(codes), true, DB_BUSY);
         assert_all(codes, array_len(codes), false, DB_BUSY);
+}
+
+/* Nothing was written, and another host may take it: neither busy nor lost. */
+static void a_demoted_primary_is_read_only(void **state)
+{
+        static const unsigned codes[] = {1290, 1792, 1836};
+
+        (void)state;
+        assert_all(codes, array_len(codes), true, DB_READ_ONLY);
+        assert_all(codes, array_len(codes), false, DB_READ_ONLY);
 }
 
 static void missing_grants_are_no_denial(void **state)
@@ -73,9 +83,13 @@ static void bad_rows_are_told_from_duplicates(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(refused_logins_are_denied),    cmocka_unit_test(a_full_server_is_busy_and_no_denial),
-                cmocka_unit_test(missing_grants_are_no_denial), cmocka_unit_test(lost_sessions_leave_the_outcome_open),
-                cmocka_unit_test(failed_dials_are_unreachable), cmocka_unit_test(bad_rows_are_told_from_duplicates),
+                cmocka_unit_test(refused_logins_are_denied),
+                cmocka_unit_test(a_full_server_is_busy_and_no_denial),
+                cmocka_unit_test(a_demoted_primary_is_read_only),
+                cmocka_unit_test(missing_grants_are_no_denial),
+                cmocka_unit_test(lost_sessions_leave_the_outcome_open),
+                cmocka_unit_test(failed_dials_are_unreachable),
+                cmocka_unit_test(bad_rows_are_told_from_duplicates),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -497,6 +497,44 @@ static void the_next_host_is_used_where_one_fails(void **state)
         desk_end(&d);
 }
 
+/* A primary that was demoted refuses the write, which goes to the next host at once; where none takes writes, reads go on. */
+static void a_demoted_primary_is_left(void **state)
+{
+        struct mariadb *second;
+        struct desk d;
+        struct outcome o = {0};
+        char hosts[100];
+
+        need_server();
+        second = mariadb_new();
+        mariadb_add_user(second, "app", "p");
+        desk_begin(&d, server, &config);
+        snprintf(hosts, sizeof(hosts), "127.0.0.1:%u,127.0.0.1:%u", mariadb_port(second), mariadb_port(server));
+        desk_hosts(&d, 1, hosts, false);
+        desk_login(&d, 1, "app", "p", false);
+        desk_until_version(&d, 1, 1);
+        assert_int_equal(add_now(&d, "before"), NOTES_CREATED);
+        mariadb_sql(second, "SET GLOBAL read_only = 1");
+        assert_int_equal(add_now(&d, "after"), NOTES_CREATED);
+        assert_int_equal(mariadb_number(second, "SELECT COUNT(*) FROM notes"), 1);
+        assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 1);
+        desk_until_version(&d, 1, 1);
+        assert_int_equal(sessions_of("app"), 2);
+
+        mariadb_sql(server, "SET GLOBAL read_only = 1");
+        notes_add(d.notes, "nowhere yet", 11, NULL, on_outcome, &o);
+        assert_int_equal(list_now(&d), NOTES_OK);
+        desk_turn(&d, 300000);
+        assert_false(o.done);
+        assert_int_equal(list_now(&d), NOTES_OK);
+        mariadb_sql(server, "SET GLOBAL read_only = 0");
+        desk_until_done(&d, &o, 1);
+        assert_int_equal(o.outcome, NOTES_CREATED);
+        assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 2);
+        desk_end(&d);
+        mariadb_free(second);
+}
+
 static void freeing_while_it_dials_ends(void **state)
 {
         struct desk d;
@@ -533,6 +571,7 @@ int main(void)
                 cmocka_unit_test_setup(a_login_that_cannot_do_the_work_is_not_used, fresh),
                 cmocka_unit_test_setup(the_statement_under_way_is_let_finish, fresh),
                 cmocka_unit_test_setup(the_next_host_is_used_where_one_fails, fresh),
+                cmocka_unit_test_setup(a_demoted_primary_is_left, fresh),
                 cmocka_unit_test_setup(freeing_while_it_dials_ends, fresh),
                 cmocka_unit_test_setup(rotate_under_load, fresh),
         };
