@@ -2,6 +2,7 @@
 #include "agent/output_socket.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/buf.h"
 #include "common/http_server.h"
@@ -28,6 +29,34 @@ static const char *const endpoint_names[ENDPOINTS] = {
         [ENDPOINT_METRICS] = "metrics", [ENDPOINT_STATUS] = "status",   [ENDPOINT_ROTATE] = "rotate",
         [ENDPOINT_RELOAD] = "reload",   [ENDPOINT_VAULT] = "vault",     [ENDPOINT_NONE] = "none",
 };
+
+/* NULL: more codes than there is room for. */
+static struct metric_series *series_of(struct output_metrics *m, enum socket_endpoint endpoint, int status)
+{
+        struct counted *row = m->counted[endpoint];
+        char code[12];
+
+        for (size_t i = 0; i < STATUSES_MAX; i++) {
+                if (row[i].series && row[i].status != status)
+                        continue;
+                if (!row[i].series) {
+                        snprintf(code, sizeof(code), "%d", status);
+                        row[i].status = status;
+                        row[i].series = metric_series(m->requests, endpoint_names[endpoint], code);
+                }
+                return row[i].series;
+        }
+        return NULL;
+}
+
+/* Prometheus sees no rise in a counter's first appearance: what somebody may want to hear of is there at 0. */
+static void begin_at_zero(struct output_metrics *m)
+{
+        for (int endpoint = 0; endpoint < ENDPOINTS; endpoint++) {
+                series_of(m, (enum socket_endpoint)endpoint, 403);
+                series_of(m, (enum socket_endpoint)endpoint, 503);
+        }
+}
 
 static void on_collect(void *arg)
 {
@@ -69,6 +98,24 @@ static void stale_rows(struct metric_rows *rows, void *arg)
         }
 }
 
+/* A state set: one row a state, 1 for the one that is true. */
+static void health_rows(struct metric_rows *rows, void *arg)
+{
+        static const char *const states[] = {"ok", "degraded", "starting", "failing"};
+        const struct output_metrics *m = arg;
+        void *control_arg;
+        const struct store_control *control = store_control(m->store, &control_arg);
+        cleanup_json json_t *body = NULL;
+        const char *state = NULL;
+
+        if (control->health) {
+                control->health(&body, control_arg);
+                state = json_str(body, "status");
+        }
+        for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+                metric_row(rows, strcmp(states[i], state ? state : "starting") == 0, states[i]);
+}
+
 /**
  * output_metrics_new() - the outputs' metrics, in the agent's table
  * @ctx: its metrics and store are borrowed
@@ -82,6 +129,7 @@ struct output_metrics *output_metrics_new(const struct output_context *ctx)
         m->store = ctx->store;
         m->requests = metrics_add(ctx->metrics, METRIC_COUNTER, "leasekeeper_socket_requests_total",
                                   "Requests answered on the socket and the metrics listener.", "endpoint,code", NULL);
+        begin_at_zero(m);
         m->consumers = metrics_add(ctx->metrics, METRIC_GAUGE, "leasekeeper_consumers",
                                    "Named consumers that hold a version or an open stream.", "", NULL);
         metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_version",
@@ -92,6 +140,8 @@ struct output_metrics *output_metrics_new(const struct output_context *ctx)
         metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_secret_stale",
                          "1 while the current version is served although a renewal has failed.", "secret", stale_rows,
                          m);
+        metrics_add_rows(ctx->metrics, METRIC_GAUGE, "leasekeeper_health",
+                         "What GET /agent/v1/health answers: 1 for the state it is in.", "state", health_rows, m);
         metrics_on_collect(ctx->metrics, on_collect, m);
         return m;
 }
@@ -115,20 +165,10 @@ struct output_metrics *output_metrics_free(struct output_metrics *m)
  */
 void output_metrics_count(struct output_metrics *m, enum socket_endpoint endpoint, int status)
 {
-        struct counted *row = m->counted[endpoint];
-        char code[12];
+        struct metric_series *series = series_of(m, endpoint, status);
 
-        for (size_t i = 0; i < STATUSES_MAX; i++) {
-                if (row[i].series && row[i].status != status)
-                        continue;
-                if (!row[i].series) {
-                        snprintf(code, sizeof(code), "%d", status);
-                        row[i].status = status;
-                        row[i].series = metric_series(m->requests, endpoint_names[endpoint], code);
-                }
-                metric_series_inc(row[i].series, 1);
-                return;
-        }
+        if (series)
+                metric_series_inc(series, 1);
 }
 
 /**

@@ -169,16 +169,16 @@ struct metric *metrics_add(struct metrics *m, enum metric_type type, const char 
  * @type: METRIC_COUNTER or METRIC_GAUGE
  * @name: name; copied
  * @help: what it tells, one sentence; copied
- * @label: name of the one label; copied
+ * @labels: names of the labels, separated by commas; copied
  * @fn: calls metric_row() for each sample
  * @arg: goes with @fn
  */
-void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *label,
+void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *labels,
                       metric_rows_fn fn, void *arg)
 {
-        struct metric *f = metrics_add(m, type, name, help, label, NULL);
+        struct metric *f = metrics_add(m, type, name, help, labels, NULL);
 
-        assert(f->labels_len == 1);
+        assert(f->labels_len > 0);
         f->rows = fn;
         f->rows_arg = arg;
 }
@@ -186,19 +186,26 @@ void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name
 /**
  * metric_row() - one sample, in a metric_rows_fn
  * @rows: as the function got it
- * @value: the sample
- * @label_value: escaped
+ * @value: the sample; the label values follow, as strings
  */
-void metric_row(struct metric_rows *rows, double value, const char *label_value)
+void metric_row(struct metric_rows *rows, double value, ...)
 {
         static const char *const types[] = {"counter", "gauge", "histogram"};
         const struct metric *f = rows->family;
+        const char *name = f->label_names;
+        va_list values;
 
         if (!rows->begun)
                 metrics_text_head(rows->out, f->name, f->help, types[f->type]);
         rows->begun = true;
-        buf_printf(rows->out, "%s{", f->name);
-        metrics_text_label(rows->out, f->label_names, label_value);
+        buf_str(rows->out, f->name);
+        va_start(values, value);
+        for (unsigned i = 0; i < f->labels_len; i++) {
+                buf_char(rows->out, i == 0 ? '{' : ',');
+                metrics_text_label(rows->out, name, va_arg(values, const char *));
+                name += strlen(name) + 1;
+        }
+        va_end(values);
         buf_str(rows->out, "} ");
         metrics_text_value(rows->out, value);
         buf_char(rows->out, '\n');

@@ -28,12 +28,12 @@ void metric_series_inc(struct metric_series *s, double by);
 void metric_series_set(struct metric_series *s, double value);
 void metric_series_observe(struct metric_series *s, double value);
 
-/* A family of one label whose samples are asked for at each writing: for gauges of ten thousand things. */
+/* A family whose samples are asked for at each writing: for gauges of ten thousand things. */
 struct metric_rows;
 typedef void (*metric_rows_fn)(struct metric_rows *rows, void *arg);
-void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *label,
+void metrics_add_rows(struct metrics *m, enum metric_type type, const char *name, const char *help, const char *labels,
                       metric_rows_fn fn, void *arg);
-void metric_row(struct metric_rows *rows, double value, const char *label_value);
+void metric_row(struct metric_rows *rows, double value, ...); /* values of the labels follow */
 
 /* Called before each writing: refresh gauges. */
 void metrics_on_collect(struct metrics *m, void (*fn)(void *arg), void *arg);

@@ -192,6 +192,32 @@ static void collectors_run_before_each_writing(void **state)
         metrics_free(m);
 }
 
+static void two_rows(struct metric_rows *rows, void *arg)
+{
+        (void)arg;
+        metric_row(rows, 1.5, "d\"b", "dynamic");
+        metric_row(rows, 2, "tls", "certificate");
+}
+
+static void no_rows(struct metric_rows *rows, void *arg)
+{
+        (void)rows;
+        (void)arg;
+}
+
+static void rows_are_asked_for_with_all_their_labels(void **state)
+{
+        struct metrics *m = metrics_new();
+
+        (void)state;
+        metrics_add_rows(m, METRIC_GAUGE, "x_life", "Life.", "secret,kind", two_rows, NULL);
+        metrics_add_rows(m, METRIC_GAUGE, "x_none", "None.", "secret", no_rows, NULL);
+        assert_written(m, "# HELP x_life Life.\n# TYPE x_life gauge\n"
+                          "x_life{secret=\"d\\\"b\",kind=\"dynamic\"} 1.5\n"
+                          "x_life{secret=\"tls\",kind=\"certificate\"} 2\n");
+        metrics_free(m);
+}
+
 static double sample(const char *text, const char *name)
 {
         cleanup_free char *start = mem_printf("\n%s ", name);
@@ -237,6 +263,7 @@ int main(void)
                 cmocka_unit_test(series_can_be_held_and_removed),
                 cmocka_unit_test(ten_thousand_secrets_keep_apart),
                 cmocka_unit_test(collectors_run_before_each_writing),
+                cmocka_unit_test(rows_are_asked_for_with_all_their_labels),
                 cmocka_unit_test(process_is_measured),
         };
 

@@ -502,6 +502,35 @@ static void metrics_show_versions_and_no_secret(void **state)
         assert_null(strstr(after, "secret=\"db\""));
 }
 
+static void metrics_tell_the_state_that_health_tells(void **state)
+{
+        struct world *w = *state;
+        cleanup_free char *ok = NULL, *failing = NULL;
+
+        ok = client_get(w, "/agent/v1/metrics");
+        assert_non_null(strstr(ok, "leasekeeper_health{state=\"ok\"} 1\nleasekeeper_health{state=\"degraded\"} 0\n"
+                                   "leasekeeper_health{state=\"starting\"} 0\n"
+                                   "leasekeeper_health{state=\"failing\"} 0\n"));
+        w->health_status = 503;
+        failing = client_get(w, "/agent/v1/metrics");
+        assert_non_null(strstr(failing, "leasekeeper_health{state=\"ok\"} 0\n"));
+        assert_non_null(strstr(failing, "leasekeeper_health{state=\"failing\"} 1\n"));
+}
+
+static void refusals_are_counted_from_zero(void **state)
+{
+        struct world *w = *state;
+        cleanup_free char *before = NULL, *denied = NULL, *after = NULL;
+
+        before = client_get(w, "/agent/v1/metrics");
+        assert_non_null(strstr(before, "leasekeeper_socket_requests_total{endpoint=\"secret\",code=\"403\"} 0\n"));
+        assert_non_null(strstr(before, "leasekeeper_socket_requests_total{endpoint=\"health\",code=\"503\"} 0\n"));
+        denied = client_get(w, "/agent/v1/secrets/db");
+        assert_status(denied, 403);
+        after = client_get(w, "/agent/v1/metrics");
+        assert_non_null(strstr(after, "leasekeeper_socket_requests_total{endpoint=\"secret\",code=\"403\"} 1\n"));
+}
+
 static void the_metrics_port_has_no_secrets(void **state)
 {
         struct world *w = *state;
@@ -573,6 +602,8 @@ int main(void)
                 T(refused_reload_names_the_findings),
                 T(health_is_for_all),
                 T(metrics_show_versions_and_no_secret),
+                T(metrics_tell_the_state_that_health_tells),
+                T(refusals_are_counted_from_zero),
                 T(the_metrics_port_has_no_secrets),
                 T(the_socket_goes_with_the_agent),
         };
