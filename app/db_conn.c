@@ -1,6 +1,7 @@
 /* app/db_conn.c: one session of the database: dialled, asked, closed. The only file that knows the client library and SQL. */
 #include "app/db_conn.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,17 +287,40 @@ struct db_conn *db_conn_close(struct db_conn *c)
         return mem_free(c);
 }
 
+static int socket_of(const struct db_conn *c)
+{
+#ifdef MARIADB_PACKAGE_VERSION_ID
+        return (int)mysql_get_socket(c->mysql);
+#else
+        return c->mysql->net.fd;
+#endif
+}
+
 /**
  * db_conn_abort() - ends what runs on a session
  * @c: may be in use by another thread, which keeps it open
  */
 void db_conn_abort(struct db_conn *c)
 {
-#ifdef MARIADB_PACKAGE_VERSION_ID
-        shutdown((int)mysql_get_socket(c->mysql), SHUT_RDWR);
-#else
-        shutdown(c->mysql->net.fd, SHUT_RDWR);
-#endif
+        shutdown(socket_of(c), SHUT_RDWR);
+}
+
+/**
+ * db_conn_is_gone() - has the server closed an idle session?
+ * @c: the session; nothing runs on it
+ *
+ * A statement that is sent to such a server only dies without an answer, and whether it was done would be unknown.
+ *
+ * Return: true where it has; db_conn_error() says so.
+ */
+bool db_conn_is_gone(struct db_conn *c)
+{
+        struct pollfd p = {.fd = socket_of(c), .events = POLLRDHUP};
+
+        if (poll(&p, 1, 0) <= 0)
+                return false;
+        snprintf(c->error, sizeof(c->error), "the server closed it while it was idle");
+        return true;
 }
 
 /**

@@ -2,6 +2,7 @@
 #ifndef APP_DB_CONN_H
 #define APP_DB_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ int db_conn_find(struct db_conn *c, const struct db_key *const *keys, size_t len
 int db_conn_insert(struct db_conn *c, struct db_insert *rows, size_t len); /* 1..DB_BATCH_MAX, all or none */
 const char *db_conn_error(const struct db_conn *c);         /* borrowed: of the last fault, for people */
 uint64_t db_conn_served(const struct db_conn *c);           /* statements that were good so far */
+bool db_conn_is_gone(struct db_conn *c); /* the server closed it while it was idle: good for nothing but db_conn_close() */
 void db_conn_abort(struct db_conn *c); /* from another thread: what runs on the session ends with DB_DEAD */
 
 #endif

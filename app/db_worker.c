@@ -115,13 +115,19 @@ struct db_queue *db_worker_queue(struct db_worker *w)
  * db_worker_conn() - the session for a turn's next statement
  * @w: the worker
  *
- * Asked before each statement, so that a swap waits for one statement and not for a turn.
+ * Asked before each statement, so that a swap waits for one statement and not for a turn, and a write is sent to no server that
+ * is gone: sent to it, it would be in doubt.
  *
  * Return: borrowed until the next call; NULL: there is none, put the jobs back.
  */
 struct db_conn *db_worker_conn(struct db_worker *w)
 {
-        return db_queue_stopped(w->queue) ? NULL : db_slot_session(w->slot, false, NULL);
+        struct db_conn *conn = db_queue_stopped(w->queue) ? NULL : db_slot_session(w->slot, false, NULL);
+
+        if (!conn || !db_conn_is_gone(conn))
+                return conn;
+        db_slot_lost(w->slot);
+        return NULL;
 }
 
 /**

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+from daemons import ask
 from servers import wait_until
 
 CALM = {"default_ttl": "1h", "max_ttl": "24h"}
@@ -120,3 +121,18 @@ def test_kill_9_of_mariadb_under_load(own_stand):
         wait_until("readiness", stand.app.is_ready, 20)
     answers = under_load(stand, strike)
     assert answers.get(0, 0) == 0, f"notesd closed connections without an answer: {answers}"
+
+
+def test_a_database_that_died_while_nobody_wrote_leaves_no_note_in_doubt(own_stand):
+    """The idle session is known to be dead before the note is sent: after --db-wait it is certain that nothing was written."""
+    own_stand.provision(**CALM)
+    own_stand.start_agent()
+    app = own_stand.start_app("--db-wait", "1s")
+    app.add("before")
+    own_stand.mariadb.stop(signal.SIGKILL)
+    begin = time.monotonic()
+    answer = ask(app.connection(timeout=40), "POST", "/api/v1/notes", {"text": "after"})
+    took = time.monotonic() - begin
+    assert answer.status == 503, answer.text
+    assert answer.json()["type"] == "about:blank", answer.text
+    assert took < 10, f"the answer took {took:.1f} s"

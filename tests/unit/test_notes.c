@@ -596,6 +596,40 @@ static void a_crashed_server_loses_and_doubles_nothing(void **state)
         desk_end(&d);
 }
 
+static void dies_idle(struct desk *d)
+{
+        struct outcome o[2] = {0};
+
+        desk_until_version(d, 1, 1);
+        assert_int_equal(add_now(d, "before", NULL).outcome, NOTES_CREATED);
+        mariadb_crash(server);
+        notes_add(d->notes, "after", 5, NULL, on_outcome, &o[0]);
+        notes_list(d->notes, 1, 0, on_outcome, &o[1]);
+        desk_until_done(d, o, 2);
+        assert_int_equal(o[0].outcome, NOTES_UNAVAILABLE);
+        assert_int_equal(o[1].outcome, NOTES_UNAVAILABLE);
+        mariadb_restart(server);
+        desk_end(d);
+}
+
+/* The server died while nobody asked it: no note is sent to it, so none is in doubt. */
+static void a_server_that_died_idle_leaves_no_note_in_doubt(void **state)
+{
+        struct notes_config brief = {.wait_usec = USEC_PER_SEC, .deadline_usec = 3 * USEC_PER_SEC, .queue_max = 10};
+        struct desk d;
+        char host[32];
+
+        need_server();
+        desk_begin(&d, server, &brief);
+        desk_ready(&d);
+        dies_idle(&d);
+        desk_begin(&d, server, &brief);
+        snprintf(host, sizeof(host), "127.0.0.1:%u", mariadb_port(server));
+        desk_hosts(&d, 1, host, false);
+        desk_login(&d, 1, "app", "p", false);
+        dies_idle(&d);
+}
+
 /* The server has no room for a statement now: the calls wait, and go through when it has. */
 static void a_busy_server_is_waited_for(void **state)
 {
@@ -675,6 +709,7 @@ int main(void)
                 cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing, fresh),
                 cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing_on_mysql, fresh),
                 cmocka_unit_test_setup(a_crashed_server_loses_and_doubles_nothing, fresh),
+                cmocka_unit_test_setup(a_server_that_died_idle_leaves_no_note_in_doubt, fresh),
                 cmocka_unit_test_setup(a_busy_server_is_waited_for, fresh),
                 cmocka_unit_test_setup(a_revoked_grant_is_unavailable_not_unknown, fresh),
                 cmocka_unit_test_setup(latency_is_counted_by_operation, fresh),
