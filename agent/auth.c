@@ -178,7 +178,7 @@ static void on_renewed(const struct vault_reply *reply, void *arg)
 
         a->token_call = NULL;
         if (reply->outcome == VAULT_OK) {
-                token_renewed(a->token, now, reply->auth.ttl_usec, reply->auth.renewable);
+                token_renewed(a->token, now, reply->asked_usec, reply->auth.ttl_usec, reply->auth.renewable);
                 a->renewal_forbidden = false;
                 auth_set_error(a, NULL);
                 tell_expiry(a, now);
@@ -237,7 +237,7 @@ static void on_judged(const struct vault_reply *reply, void *arg)
                 return;
         }
         if (reply->outcome == VAULT_OK) {
-                token_granted(a->token, auth_now(), reply->token.ttl_usec, reply->token.renewable,
+                token_granted(a->token, auth_now(), reply->asked_usec, reply->token.ttl_usec, reply->token.renewable,
                               reply->token.is_batch);
                 tell_expiry(a, auth_now());
                 if (a->renewal_forbidden)

@@ -100,7 +100,8 @@ static void on_looked_up(const struct vault_reply *reply, void *arg)
                          "capabilities = "
                          "[\"read\"] }");
         } else if (reply->outcome == VAULT_OK) {
-                token_granted(t, auth_now(), reply->token.ttl_usec, reply->token.renewable, reply->token.is_batch);
+                token_granted(t, auth_now(), reply->asked_usec, reply->token.ttl_usec, reply->token.renewable,
+                              reply->token.is_batch);
         }
         a->candidate = NULL;
         a->phase = AUTH_IDLE;
@@ -135,7 +136,8 @@ static void on_logged_in(const struct vault_reply *reply, void *arg)
         a->candidate = token_new(++a->last_generation,
                                  secret_new_from(secret_bytes(reply->auth.token), secret_len(reply->auth.token)),
                                  reply->auth.accessor);
-        token_granted(a->candidate, auth_now(), reply->auth.ttl_usec, reply->auth.renewable, reply->auth.is_batch);
+        token_granted(a->candidate, auth_now(), reply->asked_usec, reply->auth.ttl_usec, reply->auth.renewable,
+                      reply->auth.is_batch);
         if (reply->auth.num_uses > 0) {
                 auth_set_error(a,
                                "the token may be used %llu times only; leases cannot be kept with it: set "

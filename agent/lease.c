@@ -16,8 +16,10 @@ static uint64_t fraction(uint64_t usec, double part)
 }
 
 /* Rule 1: a uniform random 60-70 % of what remains. */
-static void plan_renewal(struct lease *l, struct instant now, uint64_t left_usec)
+static void plan_renewal(struct lease *l, struct instant now)
 {
+        uint64_t left_usec = l->end_usec - usec_min(l->end_usec, now.boot_usec);
+
         l->renew_usec = l->movable ? usec_add(now.boot_usec, fraction(left_usec, 0.6 + now.random / 10)) : USEC_NEVER;
 }
 
@@ -39,15 +41,17 @@ static void begin_certificate(struct lease *l, struct instant now, uint64_t not_
 static void begin_lease(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec)
 {
         l->first_usec = grant->duration_usec;
-        l->end_usec = usec_add(now.boot_usec, grant->duration_usec);
+        l->end_usec = usec_add(grant->asked_usec, grant->duration_usec);
         l->movable = grant->renewable;
         l->backoff.base_usec = usec_min(10 * USEC_PER_SEC, grant->duration_usec / 50);
         l->backoff.cap_usec = usec_min(300 * USEC_PER_SEC, grant->duration_usec / 10);
         l->verify_every_usec = verify_usec;
         if (verify_usec == USEC_NEVER)
                 l->verify_every_usec = usec_max(grant->duration_usec / 3, VERIFY_LEAST_USEC);
-        plan_renewal(l, now, grant->duration_usec);
+        plan_renewal(l, now);
         plan_verify(l, now);
+        if (l->verify_every_usec > 0 && now.boot_usec - grant->asked_usec > grant->duration_usec / 10)
+                l->verify_usec = now.boot_usec; /* after a slow answer only Vault knows when it ends */
 }
 
 /**
@@ -203,19 +207,20 @@ uint64_t lease_replace_usec(const struct lease *l, struct instant now, uint64_t 
  * lease_renewed() - sys/leases/renew was answered
  * @l: the lease
  * @now: when the answer came
- * @duration_usec: lease_duration, from now
+ * @asked_usec: when it was asked, CLOCK_BOOTTIME
+ * @duration_usec: lease_duration, from then
  * @renewable: the answer's renewable
  */
-void lease_renewed(struct lease *l, struct instant now, uint64_t duration_usec, bool renewable)
+void lease_renewed(struct lease *l, struct instant now, uint64_t asked_usec, uint64_t duration_usec, bool renewable)
 {
-        l->end_usec = usec_add(now.boot_usec, duration_usec);
+        l->end_usec = usec_add(asked_usec, duration_usec);
         l->late_usec = 0;
         l->failing = false;
         l->doubtful = false;
         if (!renewable || duration_usec < l->first_usec)
                 l->movable = false;
         backoff_reset(&l->backoff);
-        plan_renewal(l, now, duration_usec);
+        plan_renewal(l, now);
         plan_verify(l, now);
 }
 
@@ -244,17 +249,22 @@ void lease_renew_failed(struct lease *l, struct instant now, enum vault_outcome 
  * lease_looked_up() - sys/leases/lookup was answered
  * @l: the lease
  * @now: when the answer came
- * @ttl_usec: what remains; 0: gone (400 `invalid lease`, or a ttl of 0 or less)
+ * @asked_usec: when it was asked, CLOCK_BOOTTIME
+ * @ttl_usec: what remained, in whole seconds; 0: gone (400 `invalid lease`, or a ttl of 0 or less)
  *
+ * An end that agrees with what was answered is known better than by a slow answer, and stays.
  * Alive after a doubtful renewal: its end cannot be moved (rule 4, then rule 2).
  */
-void lease_looked_up(struct lease *l, struct instant now, uint64_t ttl_usec)
+void lease_looked_up(struct lease *l, struct instant now, uint64_t asked_usec, uint64_t ttl_usec)
 {
+        uint64_t earliest = usec_add(asked_usec, ttl_usec), latest = usec_add(now.boot_usec, ttl_usec + USEC_PER_SEC);
+
         if (ttl_usec == 0) {
                 l->gone = true;
                 return;
         }
-        l->end_usec = usec_add(now.boot_usec, ttl_usec);
+        if (earliest > l->end_usec || latest < l->end_usec)
+                l->end_usec = earliest;
         l->late_usec = 0;
         if (l->doubtful) {
                 l->doubtful = false;

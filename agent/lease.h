@@ -40,6 +40,7 @@ struct lease {
 struct lease_grant {
         const char *id;         /* "" where there is none */
         struct token *token;    /* borrowed; referenced by the lease */
+        uint64_t asked_usec;    /* leases: when the mint was sent, CLOCK_BOOTTIME: the duration counts from there */
         uint64_t duration_usec; /* leases */
         bool renewable;
         uint64_t not_after_usec; /* certificates, wall clock; 0: none */
@@ -51,16 +52,19 @@ void lease_end(struct lease *l); /* frees its members, gives the token back */
 
 uint64_t lease_end_usec(const struct lease *l,
                         struct instant now); /* CLOCK_BOOTTIME: min(lease, token), or notAfter; USEC_NEVER */
-uint64_t lease_last_usec(const struct lease *l, struct instant now); /* by when it is dead at Vault, whatever happened */
+uint64_t lease_last_usec(const struct lease *l,
+                         struct instant now); /* by when it is dead at Vault, whatever happened */
 uint64_t lease_last_tenth_usec(const struct lease *l, struct instant now); /* when the last 10 % of its life begins */
 uint64_t lease_grace_usec(const struct lease *l, uint64_t grace_usec); /* g = min(grace, a fifth of the first lease) */
 uint64_t lease_replace_usec(const struct lease *l, struct instant now,
                             uint64_t grace_usec); /* when rules 2, 4 or 12 replace it; USEC_NEVER */
 
-void lease_renewed(struct lease *l, struct instant now, uint64_t duration_usec, bool renewable);
+/* asked_usec: when the answered request was sent, CLOCK_BOOTTIME: what was answered counts from there */
+void lease_renewed(struct lease *l, struct instant now, uint64_t asked_usec, uint64_t duration_usec, bool renewable);
 void lease_renew_failed(struct lease *l, struct instant now, enum vault_outcome outcome, enum vault_lease_word word,
                         uint64_t retry_after_usec);
-void lease_looked_up(struct lease *l, struct instant now, uint64_t ttl_usec); /* 0: gone */
+void lease_looked_up(struct lease *l, struct instant now, uint64_t asked_usec,
+                     uint64_t ttl_usec); /* ttl_usec 0: gone */
 void lease_look_up_failed(struct lease *l, struct instant now);
 void lease_replaced(struct lease *l, struct instant now, uint64_t grace_usec); /* starts g */
 void lease_revoke_failed(struct lease *l, struct instant now, enum vault_outcome outcome, uint64_t retry_after_usec);

@@ -128,7 +128,7 @@ static void retire_current(struct life *l, struct instant now)
  */
 uint64_t life_on_content(struct life *l, struct instant now, const struct lease_grant *grant)
 {
-        uint64_t life_usec;
+        uint64_t end;
 
         minted(l);
         if (l->wish == LIFE_WHY_REJECTED) /* meant the version that goes */
@@ -142,9 +142,9 @@ uint64_t life_on_content(struct life *l, struct instant now, const struct lease_
         l->has_current = true;
         l->denied_usec = 0;
         l->denied_again = false;
-        life_usec = lease_end_usec(&l->current, now) - now.boot_usec;
+        end = lease_end_usec(&l->current, now);
         if (l->kind != KIND_STATIC)
-                bucket_set_life(l->bucket, now.boot_usec, life_usec);
+                bucket_set_life(l->bucket, now.boot_usec, end - usec_min(end, now.boot_usec));
         return l->current.number;
 }
 
@@ -286,12 +286,12 @@ void life_on_mint_aborted(struct life *l, struct instant now, uint64_t retry_use
                 bucket_give_back(l->bucket, now.boot_usec);
 }
 
-void life_on_renewed(struct life *l, struct instant now, uint64_t duration_usec, bool renewable)
+void life_on_renewed(struct life *l, struct instant now, uint64_t asked_usec, uint64_t duration_usec, bool renewable)
 {
         struct lease *lease = landed(l);
 
         if (lease)
-                lease_renewed(lease, now, duration_usec, renewable);
+                lease_renewed(lease, now, asked_usec, duration_usec, renewable);
 }
 
 void life_on_renew_failed(struct life *l, struct instant now, enum vault_outcome outcome, enum vault_lease_word word,
@@ -327,15 +327,16 @@ static void decide_denied(struct life *l, struct instant now)
  * life_on_looked_up() - the lease in question was looked up
  * @l: the life
  * @now: when the answer came
+ * @asked_usec: when it was asked, CLOCK_BOOTTIME
  * @ttl_usec: 0: gone
  */
-void life_on_looked_up(struct life *l, struct instant now, uint64_t ttl_usec)
+void life_on_looked_up(struct life *l, struct instant now, uint64_t asked_usec, uint64_t ttl_usec)
 {
         struct lease *lease = landed(l);
 
         if (!lease)
                 return;
-        lease_looked_up(lease, now, ttl_usec);
+        lease_looked_up(lease, now, asked_usec, ttl_usec);
         if (ttl_usec > 0 && lease == &l->current)
                 decide_denied(l, now);
 }

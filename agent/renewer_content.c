@@ -118,7 +118,12 @@ static int read_any(struct keeper *k, const struct vault_reply *reply, struct st
                 r = write_data(reply->envelope_data, &v->envelope, ret_error);
         if (r < 0)
                 return r;
+        grant->asked_usec = reply->asked_usec;
         grant->duration_usec = reply->lease_usec;
+        if (*grant->id != '\0' && usec_add(grant->asked_usec, grant->duration_usec) <= clock_boottime_usec()) {
+                *ret_error = mem_strdup("it came when its lease may have ended already");
+                return -ETIME;
+        }
         grant->renewable = reply->renewable;
         (void)k;
         return 0;

@@ -164,6 +164,7 @@ static void on_unwanted(struct keeper *k, const struct vault_reply *reply)
 {
         const struct lease_grant grant = {.id = reply->lease_id ? reply->lease_id : "",
                                           .token = k->asked_with,
+                                          .asked_usec = reply->asked_usec,
                                           .duration_usec = reply->lease_usec};
 
         k->key = keypair_free(k->key);
@@ -270,7 +271,7 @@ static void on_renewed(const struct vault_reply *reply, void *arg)
         metric_inc(k->renewer->renewals, 1, k->name, vault_outcome_text(reply->outcome));
         if (reply->outcome == VAULT_OK) {
                 keeper_good(k);
-                life_on_renewed(&k->life, renewer_now(), reply->lease_usec, reply->renewable);
+                life_on_renewed(&k->life, renewer_now(), reply->asked_usec, reply->lease_usec, reply->renewable);
         } else {
                 life_on_renew_failed(&k->life, renewer_now(), reply->outcome, reply->lease_word,
                                      reply->retry_after_usec);
@@ -296,10 +297,10 @@ static void on_looked_up(const struct vault_reply *reply, void *arg)
 
         landed(k, reply);
         if (reply->outcome == VAULT_OK) {
-                life_on_looked_up(&k->life, renewer_now(), reply->lease_usec);
+                life_on_looked_up(&k->life, renewer_now(), reply->asked_usec, reply->lease_usec);
         } else if (reply->outcome == VAULT_REFUSED && reply->lease_word == VAULT_LEASE_INVALID) {
                 keeper_fail(k, "the lease of version %llu is not known to Vault any more", (unsigned long long)number);
-                life_on_looked_up(&k->life, renewer_now(), 0);
+                life_on_looked_up(&k->life, renewer_now(), reply->asked_usec, 0);
         } else if (reply->outcome == VAULT_FORBIDDEN && auth_token(k->renewer->ctx.auth) == k->asked_with) {
                 log_warn("%s: the policy forbids sys/leases/lookup: a revocation is noticed only by renewals and "
                          "rejects",

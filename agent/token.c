@@ -43,8 +43,10 @@ struct token *token_unref(struct token *t)
         return NULL;
 }
 
-static void plan_renewal(struct token *t, struct instant now, uint64_t left_usec)
+static void plan_renewal(struct token *t, struct instant now)
 {
+        uint64_t left_usec = t->end_usec - usec_min(t->end_usec, now.boot_usec);
+
         t->renew_usec = USEC_NEVER;
         if (t->renewable && t->end_usec != USEC_NEVER)
                 t->renew_usec = now.boot_usec + (uint64_t)((0.6 + now.random / 10) * (double)left_usec);
@@ -58,75 +60,78 @@ static void set_backoff(struct token *t, uint64_t life_usec)
 }
 
 /* What lookup-self says of a life that goes on: it measures nothing anew, or each 403 and each restart would put renewing off. */
-static bool is_same_life(const struct token *t, struct instant now, uint64_t ttl_usec)
+static bool is_same_life(const struct token *t, uint64_t asked_usec, uint64_t ttl_usec)
 {
         if (t->last_start_usec == 0 || t->end_usec == USEC_NEVER)
                 return false;
-        return usec_add(now.boot_usec, ttl_usec) <= usec_add(t->end_usec, SAME_END_USEC);
+        return usec_add(asked_usec, ttl_usec) <= usec_add(t->end_usec, SAME_END_USEC);
 }
 
-static void life_goes_on(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable)
+static void life_goes_on(struct token *t, struct instant now, uint64_t asked_usec, uint64_t ttl_usec, bool renewable)
 {
-        uint64_t end = usec_add(now.boot_usec, ttl_usec);
+        uint64_t earliest = usec_add(asked_usec, ttl_usec), latest = usec_add(now.boot_usec, ttl_usec + USEC_PER_SEC);
 
         /* It counts whole seconds: what is known better stays. 0: less than one is left, not that it does not end. */
-        if (ttl_usec > 0 && (end > t->end_usec || usec_add(end, USEC_PER_SEC) < t->end_usec))
-                t->end_usec = end;
+        if (ttl_usec > 0 && (earliest > t->end_usec || latest < t->end_usec))
+                t->end_usec = earliest;
         t->renewable = t->renewable && renewable;
         if (!t->renewable)
                 t->renew_usec = USEC_NEVER;
         else if (t->renew_usec == USEC_NEVER)
-                plan_renewal(t, now, ttl_usec);
+                plan_renewal(t, now);
 }
 
 /**
  * token_granted() - a life begins: after a login; or a token was looked up
  * @t: the token
  * @now: when the answer came
- * @ttl_usec: what is left; 0: it does not end (root)
+ * @asked_usec: when it was asked, CLOCK_BOOTTIME: Vault counts from somewhere between
+ * @ttl_usec: what was left then; 0: it does not end (root)
  * @renewable: may it be renewed?
  * @is_batch: batch tokens never are, and cap the leases they make
  *
  * A look-up that finds the life that is known already leaves its start, its next renewal and a failing one as they are.
  * Source: auth/token/lookup-self, the auth block of a login.
  */
-void token_granted(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable, bool is_batch)
+void token_granted(struct token *t, struct instant now, uint64_t asked_usec, uint64_t ttl_usec, bool renewable,
+                   bool is_batch)
 {
         t->is_batch = is_batch;
-        if (is_same_life(t, now, ttl_usec)) {
-                life_goes_on(t, now, ttl_usec, renewable && !is_batch);
+        if (is_same_life(t, asked_usec, ttl_usec)) {
+                life_goes_on(t, now, asked_usec, ttl_usec, renewable && !is_batch);
                 return;
         }
         t->renewable = renewable && !is_batch;
         t->failing = false;
         t->last_start_usec = now.boot_usec;
-        t->end_usec = ttl_usec == 0 ? USEC_NEVER : usec_add(now.boot_usec, ttl_usec);
+        t->end_usec = ttl_usec == 0 ? USEC_NEVER : usec_add(asked_usec, ttl_usec);
         if (t->first_usec < ttl_usec || ttl_usec == 0)
                 t->first_usec = ttl_usec;
         set_backoff(t, ttl_usec);
-        plan_renewal(t, now, ttl_usec);
+        plan_renewal(t, now);
 }
 
 /**
  * token_renewed() - renew-self was answered
  * @t: the token
  * @now: when the answer came
- * @ttl_usec: auth.lease_duration, from now
+ * @asked_usec: when it was asked, CLOCK_BOOTTIME
+ * @ttl_usec: auth.lease_duration, from then
  * @renewable: auth.renewable
  *
  * An answer below the longest life so far means that max_ttl caps it: its last life has begun.
  */
-void token_renewed(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable)
+void token_renewed(struct token *t, struct instant now, uint64_t asked_usec, uint64_t ttl_usec, bool renewable)
 {
         if (!renewable || ttl_usec < t->first_usec)
                 t->renewable = false;
         t->failing = false;
         t->first_usec = usec_max(t->first_usec, ttl_usec);
         if (ttl_usec > 0) /* 0: less than a second is left */
-                t->end_usec = usec_add(now.boot_usec, ttl_usec);
+                t->end_usec = usec_add(asked_usec, ttl_usec);
         t->last_start_usec = now.boot_usec;
         backoff_reset(&t->backoff);
-        plan_renewal(t, now, ttl_usec);
+        plan_renewal(t, now);
 }
 
 /**

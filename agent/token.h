@@ -41,9 +41,10 @@ struct token *token_new(uint64_t generation, struct secret *value,
 struct token *token_ref(struct token *t);      /* takes NULL */
 struct token *token_unref(struct token *t);    /* takes NULL; wipes with the last reference; returns NULL */
 
-void token_granted(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable,
+/* asked_usec: when the answered request was sent, CLOCK_BOOTTIME: ttl_usec counts from there */
+void token_granted(struct token *t, struct instant now, uint64_t asked_usec, uint64_t ttl_usec, bool renewable,
                    bool is_batch); /* login, or adopted: ttl_usec as looked up */
-void token_renewed(struct token *t, struct instant now, uint64_t ttl_usec, bool renewable);
+void token_renewed(struct token *t, struct instant now, uint64_t asked_usec, uint64_t ttl_usec, bool renewable);
 uint64_t token_renew_failed(struct token *t, struct instant now, enum vault_outcome outcome,
                             uint64_t retry_after_usec); /* when the next try is */
 enum token_step token_next(const struct token *t, struct instant now,

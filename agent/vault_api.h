@@ -90,6 +90,7 @@ struct vault_reply {
         enum vault_lease_word lease_word;
         uint64_t retry_after_usec;  /* 0: none */
         uint64_t date_usec;         /* realtime at the server; 0: unknown */
+        uint64_t asked_usec;        /* CLOCK_BOOTTIME when it was sent, after its wait in the queue; vault_link fills it in. 0: it never was */
         char *lease_id;             /* READ, ISSUE, LEASE_RENEW: "" without a lease */
         uint64_t lease_usec;        /* READ, ISSUE, LEASE_RENEW: lease_duration; LEASE_LOOKUP: ttl (0: dead) */
         bool renewable;

@@ -382,6 +382,7 @@ static void on_reply(const struct http_client_reply *http, void *arg)
         struct vault_reply reply;
 
         vault_reply_read(c->request.op, http, &reply);
+        reply.asked_usec = c->sent_usec;
         count(link, c->request.op, http->status, http->took_usec);
         learn_skew(link, http->date_usec);
         if (reply.outcome == VAULT_UNREACHABLE || reply.outcome == VAULT_SEALED)

@@ -30,7 +30,8 @@ struct sim_token *sim_token_make(struct sim *s)
         if (s->o.token_max_s > 0)
                 t->max_end_s = s->now_s + s->o.token_max_s;
         t->token = token_new(s->tokens + 1, secret_new_from("t", 1), "a");
-        token_granted(t->token, sim_instant(s), (uint64_t)(ttl * 1e6), renewable, s->o.token_batch);
+        token_granted(t->token, sim_instant(s), (uint64_t)(s->now_s * 1e6), (uint64_t)(ttl * 1e6), renewable,
+                      s->o.token_batch);
         s->tokens++;
         return t;
 }
@@ -156,7 +157,10 @@ static void published(struct sim *s, uint64_t number)
 
 static void minted(struct sim *s, unsigned token, const struct done *d)
 {
-        struct lease_grant grant = {.id = "", .token = s->token[token].token, .renewable = !s->o.not_renewable};
+        struct lease_grant grant = {.id = "",
+                                    .token = s->token[token].token,
+                                    .asked_usec = (uint64_t)(s->now_s * 1e6),
+                                    .renewable = !s->o.not_renewable};
 
         if (s->o.is_static && s->life.has_current && s->read_content == s->content) {
                 life_on_same(&s->life, sim_instant(s), 0);
@@ -188,15 +192,15 @@ static void tell_secret(struct sim *s, const struct sim_flight *f, const struct 
                 break;
         case SIM_RENEW:
                 if (ok)
-                        life_on_renewed(&s->life, now, (uint64_t)(d->ttl_s * 1e6 + 0.5), true);
+                        life_on_renewed(&s->life, now, now.boot_usec, (uint64_t)(d->ttl_s * 1e6 + 0.5), true);
                 else
                         life_on_renew_failed(&s->life, now, d->outcome, d->word, retry);
                 break;
         case SIM_LOOK_UP:
                 if (ok)
-                        life_on_looked_up(&s->life, now, (uint64_t)(d->ttl_s * 1e6 + 0.5));
+                        life_on_looked_up(&s->life, now, now.boot_usec, (uint64_t)(d->ttl_s * 1e6 + 0.5));
                 else if (d->outcome == VAULT_REFUSED && d->word == VAULT_LEASE_INVALID)
-                        life_on_looked_up(&s->life, now, 0);
+                        life_on_looked_up(&s->life, now, now.boot_usec, 0);
                 else if (d->outcome == VAULT_FORBIDDEN && sim_token_is_alive(s, f->token))
                         life_on_look_up_forbidden(&s->life, now);
                 else
@@ -230,11 +234,11 @@ static void tell_auth(struct sim *s, const struct sim_flight *f, const struct do
         else if (f->op == SIM_LOGIN)
                 s->login_at_s = s->now_s + (double)backoff_next(&s->login_backoff, now.random) / 1e6;
         else if (f->op == SIM_TOKEN_RENEW && d->outcome == VAULT_OK)
-                token_renewed(t, now, ttl, true);
+                token_renewed(t, now, now.boot_usec, ttl, true);
         else if (f->op == SIM_TOKEN_RENEW)
                 token_renew_failed(t, now, d->outcome, retry);
         else if (d->outcome == VAULT_OK)
-                token_granted(t, now, ttl, !s->o.token_batch, s->o.token_batch);
+                token_granted(t, now, now.boot_usec, ttl, !s->o.token_batch, s->o.token_batch);
         else if (d->outcome == VAULT_FORBIDDEN && !sim_token_is_alive(s, f->token))
                 t->dead = true;
 }

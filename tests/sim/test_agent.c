@@ -115,6 +115,78 @@ static const struct world_lease *served(void)
         return number > 0 && file_says("state/secret-db.json", "\"current\"") ? &world.lease[number - 1] : NULL;
 }
 
+static void run_and_serve_nothing_dead(double seconds)
+{
+        for (double end_s = world.now_s + seconds; world.now_s < end_s;) {
+                world_run_for(0.1);
+                if (served() && !world_lease_lives(served()))
+                        fail_msg("%.1f s: a dead version is served", world.now_s);
+        }
+}
+
+/* What is answered late counts from the asking: nobody is there to move the end, and it is not served for a moment longer. */
+static void rule_4_late_answers_move_no_end(void **state)
+{
+        static const char *const late[] = {DB,
+                                           "sys/leases/renew",
+                                           "sys/leases/lookup",
+                                           "auth/approle/login",
+                                           "auth/token/renew-self",
+                                           "auth/token/lookup-self"};
+
+        for (unsigned i = 0; i < array_len(late); i++) {
+                bool of_token = strncmp(late[i], "auth/", strlen("auth/")) == 0;
+
+                world_teardown(state);
+                world_setup(state);
+                world.lease_s = of_token ? 3600 : 90;
+                world.token_s = of_token ? 90 : 3600;
+                world_at(late[i])->back_s = 8;
+                configure("");
+                world_start();
+                while (world_asked(late[i]) == 0)
+                        world_run_for(1);
+                world_run_for(10); /* it is answered */
+                assert_non_null(served());
+                world.away = true;
+                run_and_serve_nothing_dead(120);
+                assert_null(served());
+        }
+}
+
+/* Its lease may be over when the answer comes: another one is made, and nobody is given the first. */
+static void rule_4_answer_later_than_its_lease_is_given_to_nobody(void **state)
+{
+        world.lease_s = 10;
+        world_at(DB)->back_s = 15;
+        configure("");
+        world_start();
+        run_and_serve_nothing_dead(60);
+        assert_null(world_read("db.json"));
+        world_at(DB)->back_s = 0;
+        world_run_for(90);
+        assert_non_null(served());
+        assert_true(world_lease_lives(served()));
+        (void)state;
+}
+
+/* A slow engine makes its lease last, so that it lives longer than can be told: it is asked when it ends, and is not replaced early. */
+static void rule_4_lease_of_a_slow_mint_is_looked_up(void **state)
+{
+        world.lease_s = 60;
+        world_at(DB)->there_s = 30;
+        configure("");
+        world_start();
+        world_run_for(31);
+        assert_int_equal(world_asked("sys/leases/lookup"), 1);
+        world.away = true;
+        world_run_for(55);
+        assert_non_null(served()); /* 30 s after what was known by the mint alone */
+        run_and_serve_nothing_dead(10);
+        assert_null(served());
+        (void)state;
+}
+
 static void rule_6_days_with_tokens_at_their_max_ttl(void **state)
 {
         world.token_max_s = 4 * 3600;
@@ -694,6 +766,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(rule_4_one_probe_asks_while_vault_is_away, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_4_serves_again_within_two_seconds_of_the_unseal, world_setup,
                                                 world_teardown),
+                cmocka_unit_test_setup_teardown(rule_4_late_answers_move_no_end, world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_4_answer_later_than_its_lease_is_given_to_nobody, world_setup,
+                                                world_teardown),
+                cmocka_unit_test_setup_teardown(rule_4_lease_of_a_slow_mint_is_looked_up, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_6_days_with_tokens_at_their_max_ttl, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_6_token_whose_renewals_fail_is_replaced_before_its_end,
                                                 world_setup, world_teardown),

@@ -21,7 +21,7 @@ static struct token *granted(uint64_t ttl_s, bool renewable, bool is_batch)
 {
         struct token *t = token_new(1, secret_new_from("t", 1), "a");
 
-        token_granted(t, at(0), ttl_s * S, renewable, is_batch);
+        token_granted(t, at(0), at(0).boot_usec, ttl_s * S, renewable, is_batch);
         return t;
 }
 
@@ -40,7 +40,7 @@ static void rule_6_renewed_like_a_lease(void **state)
         assert_int_equal(token_next(t, at(0), &when), TOKEN_WAIT);
         assert_int_equal(when, at(650).boot_usec);
         assert_int_equal(next(t, 650), TOKEN_RENEW);
-        token_renewed(t, at(650), 1000 * S, true);
+        token_renewed(t, at(650), at(650).boot_usec, 1000 * S, true);
         assert_int_equal(next(t, 1299), TOKEN_WAIT);
         assert_int_equal(next(t, 1300), TOKEN_RENEW);
         token_unref(t);
@@ -51,7 +51,7 @@ static void rule_6_last_life_is_two_thirds_used(void **state)
 {
         struct token *t = granted(1000, true, false);
 
-        token_renewed(t, at(650), 600 * S, true); /* max_ttl caps it */
+        token_renewed(t, at(650), at(650).boot_usec, 600 * S, true); /* max_ttl caps it */
         assert_int_equal(next(t, 650 + 399), TOKEN_WAIT);
         assert_int_equal(next(t, 650 + 400), TOKEN_LOGIN);
         token_unref(t);
@@ -67,8 +67,9 @@ static void rule_6_look_up_of_a_last_life_starts_none(void **state)
 {
         struct token *t = granted(1000, true, false);
 
-        token_renewed(t, at(650), 600 * S, true);
-        token_granted(t, at(950), 300 * S, true, false); /* a 403 somewhere: lookup-self says renewable, as ever */
+        token_renewed(t, at(650), at(650).boot_usec, 600 * S, true);
+        token_granted(t, at(950), at(950).boot_usec, 300 * S, true,
+                      false); /* a 403 somewhere: lookup-self says renewable, as ever */
         assert_int_equal(next(t, 650 + 399), TOKEN_WAIT);
         assert_int_equal(next(t, 650 + 400), TOKEN_LOGIN);
         token_unref(t);
@@ -80,7 +81,7 @@ static void rule_6_look_up_leaves_a_renewal_where_it_was(void **state)
         struct token *t = granted(1000, true, false);
 
         for (uint64_t s = 10; s < 640; s += 10)
-                token_granted(t, at(s), (1000 - s) * S, true, false);
+                token_granted(t, at(s), at(s).boot_usec, (1000 - s) * S, true, false);
         assert_int_equal(next(t, 649), TOKEN_WAIT);
         assert_int_equal(next(t, 650), TOKEN_RENEW);
         token_unref(t);
@@ -91,7 +92,7 @@ static void rule_6_token_renewed_by_somebody_else_has_a_new_life(void **state)
 {
         struct token *t = granted(1000, true, false);
 
-        token_granted(t, at(500), 1000 * S, true, false);
+        token_granted(t, at(500), at(500).boot_usec, 1000 * S, true, false);
         assert_int_equal(next(t, 650), TOKEN_WAIT);
         assert_int_equal(next(t, 1150), TOKEN_RENEW);
         token_unref(t);
@@ -108,9 +109,9 @@ static void rule_6_failing_renewals_lead_to_a_login_in_the_last_tenth(void **sta
         assert_int_equal(when, at(900).boot_usec);
         assert_int_equal(next(t, 900), TOKEN_LOGIN);
         assert_int_equal(next(t, 949), TOKEN_RENEW); /* and is tried all the same */
-        token_granted(t, at(920), 80 * S, true, false);
+        token_granted(t, at(920), at(920).boot_usec, 80 * S, true, false);
         assert_int_equal(next(t, 921), TOKEN_LOGIN); /* alive is not renewed */
-        token_renewed(t, at(949), 1000 * S, true);
+        token_renewed(t, at(949), at(949).boot_usec, 1000 * S, true);
         assert_int_equal(next(t, 950), TOKEN_WAIT);
         token_unref(t);
         (void)state;
@@ -132,12 +133,12 @@ static void rule_6_no_seconds_left_is_not_for_ever(void **state)
 {
         struct token *t = granted(10, true, false);
 
-        token_granted(t, at(10) /* a moment before its end */, 0, true, false);
+        token_granted(t, at(10) /* a moment before its end */, at(10).boot_usec, 0, true, false);
         assert_true(t->end_usec <= at(11).boot_usec);
         token_unref(t);
 
         t = granted(10, true, false);
-        token_renewed(t, at(9), 0, true);
+        token_renewed(t, at(9), at(9).boot_usec, 0, true);
         assert_int_equal(t->end_usec, at(10).boot_usec);
         assert_int_equal(next(t, 10), TOKEN_LOGIN);
         token_unref(t);
@@ -149,7 +150,7 @@ static void rule_6_root_does_not_end(void **state)
         struct token *t = granted(0, false, false);
 
         assert_int_equal(next(t, 1000000000), TOKEN_WAIT);
-        token_granted(t, at(5), 0, false, false);
+        token_granted(t, at(5), at(5).boot_usec, 0, false, false);
         assert_int_equal(next(t, 1000000000), TOKEN_WAIT);
         assert_true(token_alive(t, at(1000000000)));
         t->dead = true;
@@ -163,8 +164,8 @@ static void rule_6_cap_is_noticed_though_the_first_life_was_short(void **state)
 {
         struct token *t = granted(10, true, false);
 
-        token_renewed(t, at(6), 3600 * S, true);
-        token_renewed(t, at(2400), 2000 * S, true);
+        token_renewed(t, at(6), at(6).boot_usec, 3600 * S, true);
+        token_renewed(t, at(2400), at(2400).boot_usec, 2000 * S, true);
         assert_false(t->renewable);
         assert_int_equal(next(t, 2400 + 1334), TOKEN_LOGIN);
         token_unref(t);
