@@ -41,6 +41,27 @@ static bool outputs_are_current(struct agent *a)
         return true;
 }
 
+/**
+ * agent_output_troubles() - what keeps the secrets from being handed out
+ * @a:       the agent
+ * @reasons: gets a line for each
+ */
+void agent_output_troubles(const struct agent *a, json_t *reasons)
+{
+        for (size_t i = 0; i < AGENT_OUTPUTS; i++)
+                if (a->outputs[i] && outputs[i]->troubles)
+                        outputs[i]->troubles(a->outputs[i], reasons);
+}
+
+static void tell_output_trouble(const struct agent *a)
+{
+        cleanup_json json_t *reasons = json_array();
+
+        agent_output_troubles(a, reasons);
+        if (json_array_size(reasons) > 0)
+                sdnotify_status("waiting for %s", json_string_value(json_array_get(reasons, 0)));
+}
+
 static void on_look(void *arg)
 {
         struct agent *a = arg;
@@ -54,6 +75,7 @@ static void on_look(void *arg)
                 return;
         }
         if (!outputs_are_current(a)) {
+                tell_output_trouble(a);
                 loop_timer_in(a->look_timer, LOOK_USEC * 5);
                 a->looking = true;
                 return;

@@ -45,7 +45,8 @@ static int on_reload(json_t **ret_body, void *arg)
         return agent_reload(arg, ret_body);
 }
 
-/* A config that was refused, a login that fails, a Vault that is away: degraded, while all secrets are still good. */
+/* A config that was refused, a login that fails, a Vault that is away, a file that cannot be written: degraded, while all secrets
+ * are still good. */
 static void add_common_reasons(struct agent *a, json_t *reasons)
 {
         if (!vault_link_is_open(a->link))
@@ -54,6 +55,7 @@ static void add_common_reasons(struct agent *a, json_t *reasons)
                 json_array_append_new(reasons, json_sprintf("login: %s", auth_error(a->auth)));
         if (a->reload_error)
                 json_array_append_new(reasons, json_sprintf("reload refused: %s", a->reload_error));
+        agent_output_troubles(a, reasons);
 }
 
 static int on_health(json_t **ret_body, void *arg)

@@ -29,5 +29,6 @@ struct agent {
 
 int agent_reload(struct agent *a, json_t **ret_body);
 void agent_control_set(struct agent *a); /* agent_control.c: answers what comes from below the seam */
+void agent_output_troubles(const struct agent *a, json_t *reasons); /* adds why a secret cannot be handed out */
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "common/json.h"
+
 struct config;
 struct loop;
 struct metrics;
@@ -21,6 +23,7 @@ struct output_kind {
         int (*start)(const struct output_context *ctx, void **ret_self); /* -errno, logged: the agent does not start */
         void (*reconfigure)(void *self, const struct config *config);    /* after a reload; the old config dies when it returns */
         bool (*is_current)(void *self);                                  /* has it written out all that the store holds? NULL: always */
+        void (*troubles)(void *self, json_t *reasons);                   /* adds a line for each thing that fails now. NULL: never any */
         void (*stop)(void *self);                                        /* frees self */
 };
 

@@ -23,6 +23,7 @@
 #define RETRY_BASE_USEC (1 * USEC_PER_SEC)
 #define RETRY_CAP_USEC  (60 * USEC_PER_SEC)
 #define DIRECTORY_FILES 3
+#define TROUBLES_MAX    20 /* lines; one full disk is not ten thousand */
 
 struct target { /* one file or directory block */
         struct output_file *out;
@@ -31,6 +32,7 @@ struct target { /* one file or directory block */
         bool is_directory;
         const struct config_output *cfg;
         uint64_t written;         /* version; 0: none */
+        char *trouble;            /* why the current version is not written; NULL: none */
         struct loop_timer *retry; /* NULL until a write has failed */
         struct backoff backoff;
 };
@@ -132,7 +134,7 @@ static int write_target(const struct target *t, const struct store_version *v, c
 
 static void on_retry(void *arg);
 
-/* Said once for a series of failures; the metric and -exit-after-auth see the rest. */
+/* Logged once for a series of failures; the health has it as long as it lasts. */
 static void fail(struct target *t, const struct store_version *v, int err, const char *error)
 {
         bool first = t->backoff.failures == 0;
@@ -141,21 +143,27 @@ static void fail(struct target *t, const struct store_version *v, int err, const
         if (!t->retry)
                 t->retry = loop_timer_new(t->out->ctx.loop, on_retry, t);
         loop_timer_in(t->retry, wait);
+        mem_free(t->trouble);
+        t->trouble = mem_printf("writing %s for version %" PRIu64 " failed: %s", t->path, v->number,
+                                error ? error : strerror(-err));
         if (first)
-                log_error("%s: %s: writing %s for version %" PRIu64
-                          " failed: %s; what was there stays, trying again every "
-                          "minute "
-                          "or sooner",
-                          t->cfg->where, t->secret, t->path, v->number, error ? error : strerror(-err));
+                log_error("%s: %s: %s; what was there stays, trying again every minute or sooner", t->cfg->where,
+                          t->secret, t->trouble);
+}
+
+static void forget_trouble(struct target *t)
+{
+        backoff_reset(&t->backoff);
+        if (t->retry)
+                loop_timer_cancel(t->retry);
+        t->trouble = mem_free(t->trouble);
 }
 
 static void succeed(struct target *t, const struct store_version *v)
 {
         if (t->backoff.failures > 0)
                 log_info("%s: %s is written again", t->secret, t->path);
-        backoff_reset(&t->backoff);
-        if (t->retry)
-                loop_timer_cancel(t->retry);
+        forget_trouble(t);
         t->written = v->number;
 }
 
@@ -189,8 +197,7 @@ static void unlink_target(struct target *t)
 {
         int err = 0;
 
-        if (t->retry)
-                loop_timer_cancel(t->retry);
+        forget_trouble(t);
         t->written = 0;
         if (t->is_directory)
                 err = fs_remove_directory(t->path);
@@ -221,6 +228,7 @@ static struct target *target_new(struct output_file *out, const struct config_se
 static void target_free(struct target *t)
 {
         loop_timer_free(t->retry);
+        mem_free(t->trouble);
         mem_free(t->secret);
         mem_free(t->path);
         mem_free(t);
@@ -401,6 +409,18 @@ static bool file_is_current(void *self)
         return true;
 }
 
+static void file_troubles(void *self, json_t *reasons)
+{
+        const struct output_file *out = self;
+
+        for (size_t i = 0; i < out->len && json_array_size(reasons) < TROUBLES_MAX; i++) {
+                const struct target *t = out->targets[i];
+
+                if (t->trouble)
+                        json_array_append_new(reasons, json_sprintf("%s: %s", t->secret, t->trouble));
+        }
+}
+
 static void file_stop(void *self)
 {
         struct output_file *out = self;
@@ -417,5 +437,6 @@ const struct output_kind output_file = {
         .start = file_start,
         .reconfigure = file_reconfigure,
         .is_current = file_is_current,
+        .troubles = file_troubles,
         .stop = file_stop,
 };

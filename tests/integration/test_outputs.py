@@ -107,3 +107,19 @@ def test_a_file_changes_by_rename_and_only_with_its_content(stand, agent):
         wait_until("another file", lambda: os.stat(path).st_ino != inode)
         assert json.load(held)
     assert stand.secret("db")["data"]["username"] in read(agent, "db.json")
+
+
+def test_a_file_that_cannot_be_written_is_told(stand, agent):
+    """In the health, with its path and the reason, until it is written; what is read through the socket goes on."""
+    path = os.path.join(agent.out, "db.json")
+    os.unlink(path)
+    os.mkdir(path)
+    agent.ask("POST", "/agent/v1/rotate/db")
+    wait_until("the word of it", lambda: agent.ask("GET", "/agent/v1/health").json()["status"] == "degraded")
+    reasons = agent.ask("GET", "/agent/v1/health").json()["reasons"]
+    assert len(reasons) == 1 and path in reasons[0] and "directory" in reasons[0]
+    assert stand.secret("db")["version"] == agent.versions()["db"]
+    os.rmdir(path)
+    wait_until("the file", lambda: os.path.exists(path), 30)
+    assert agent.ask("GET", "/agent/v1/health").json() == {"status": "ok", "reasons": []}
+    assert stand.secret("db")["data"]["username"] in read(agent, "db.json")

@@ -250,6 +250,21 @@ static void disks_are_refused_at_each_write(void **state)
         assert_int_equal(rmdir(folder), 0);
 }
 
+/* start NULL: there is none */
+static void assert_trouble(const struct world *w, const char *start)
+{
+        cleanup_json json_t *reasons = json_array();
+        const char *said;
+
+        output_file.troubles(w->self, reasons);
+        said = json_string_value(json_array_get(reasons, 0));
+        assert_int_equal(json_array_size(reasons), start ? 1 : 0);
+        if (start) {
+                assert_int_equal(strncmp(said, start, strlen(start)), 0);
+                assert_non_null(strstr(said, w->outputs[0].path));
+        }
+}
+
 static void a_failed_write_is_tried_again(void **state)
 {
         struct world *w = *state;
@@ -259,9 +274,11 @@ static void a_failed_write_is_tried_again(void **state)
         start(w);
         publish(w, "{\"password\":\"p-1\"}");
         assert_false(output_file.is_current(w->self));
+        assert_trouble(w, "db: writing ");
         assert_int_equal(rmdir(w->outputs[0].path), 0);
         while (!output_file.is_current(w->self) && clock_monotonic_usec() < end)
                 turn(w);
+        assert_trouble(w, NULL);
         assert_content(w, "db.json", "{\"password\":\"p-1\"}\n");
 }
 
