@@ -98,6 +98,10 @@ static void read_output(struct config_reader *r, const char *label, const struct
         check_mode(r, body, title, &o);
         if (o.format == OUTPUT_PEM && !s->is_certificate)
                 config_error(r, body, "%s: format \"pem\" is for certificates; use \"json\" or \"env\"", title);
+        if (o.format == OUTPUT_ENV && s->is_certificate)
+                config_error(r, body,
+                             "%s: format \"env\" has no room for the lines of a certificate; use \"pem\" or \"json\"",
+                             title);
         if (config_check_path(r, o.where, word, o.path) && r->depth == CONFIG_FULL)
                 check_memory(r, body, title, &o);
         s->outputs = mem_resize(s->outputs, s->outputs_len + 1, sizeof(*s->outputs));

@@ -14,7 +14,7 @@
 # expect error 36: file "/run/leasekeeper/token" is also token_file_path (
 # expect error 37: the file has no path; write file "/run/..." { ... }
 # expect error 38: unknown key "format" in directory "/run/out/tls3"
-
+# expect error 39: file "/run/x6": format "env" has no room for the lines of a certificate
 
 
 secret "f1" { path = "kv/x" file "out/x" {} }
@@ -36,3 +36,4 @@ certificate "c1" { path = "pki/issue/x" common_name = "x" directory "/run/out/tl
 secret "f12" { path = "kv/x" file "/run/leasekeeper/token" {} }
 secret "f13" { path = "kv/x" file { format = "env" } allow { user = 1 } }
 certificate "c2" { path = "pki/issue/x" common_name = "x" directory "/run/out/tls3" { format = "pem" } }
+certificate "c3" { path = "pki/issue/x" common_name = "x" file "/run/x6" { format = "env" } }
