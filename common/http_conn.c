@@ -234,9 +234,14 @@ void conn_refuse(struct http_conn *c, int status, const char *detail)
         conn_answered(c);
 }
 
-static bool ends_here(const struct http_conn *c)
+/* Is the request that is being answered the last one? A peer that shut its sending side may have pipelined more before. */
+bool conn_ends(const struct http_conn *c)
 {
-        return c->request.close || !c->request.head.keep_alive || c->eof || c->server->draining;
+        const struct http_request *r = &c->request;
+
+        if (r->close || !r->head.keep_alive || c->server->draining)
+                return true;
+        return c->eof && c->in.end - c->in.start <= r->total_len;
 }
 
 void conn_go_on_later(struct http_conn *c)
@@ -251,7 +256,7 @@ void conn_go_on_later(struct http_conn *c)
 static void next_request(struct http_conn *c)
 {
         struct http_request *r = &c->request;
-        bool last = ends_here(c);
+        bool last = conn_ends(c);
 
         /* Who closes while the peer may be sending must not do it with bytes unread: the reset could overtake the answer. */
         if (last && (r->close || c->server->draining || c->in.end - c->in.start > r->total_len))

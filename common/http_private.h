@@ -143,6 +143,7 @@ void conn_free(struct http_conn *c);                  /* calls on_gone and on_cl
 void conn_start(struct http_conn *c);                 /* accepted: reads from here on */
 void conn_doom(struct http_conn *c, const char *why); /* dies in this turn */
 void conn_refuse(struct http_conn *c, int status, const char *detail); /* says so, then closes */
+bool conn_ends(const struct http_conn *c);                             /* it closes after the answer to its request */
 void conn_answered(struct http_conn *c);                               /* the answer is whole, maybe unsent */
 void conn_drain(struct http_conn *c);                                  /* ends with its next answer, or soon */
 void conn_go_on_later(struct http_conn *c);                            /* conn_advance(), in the next turn */

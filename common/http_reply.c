@@ -175,11 +175,6 @@ static void drop_answer(struct http_request *r)
                 r->open = false;
 }
 
-static bool says_close(const struct http_conn *c)
-{
-        return c->request.close || !c->request.head.keep_alive || c->eof || c->server->draining;
-}
-
 /**
  * http_reply_header() - a header field for the answer to come
  * @r:     the request
@@ -225,7 +220,7 @@ void http_reply(struct http_request *r, int status, const char *type, const void
                 drop_answer(r);
                 return;
         }
-        reply_write(c, status, type, body, len, says_close(c));
+        reply_write(c, status, type, body, len, conn_ends(c));
         conn_answered(c);
 }
 
@@ -262,7 +257,7 @@ void http_stream_begin(struct http_request *r, int status, const char *type)
         begin_head(c, &h, status, type);
         if (!r->raw_stream)
                 add_str(&h, "Transfer-Encoding: chunked\r\n");
-        if (says_close(c))
+        if (conn_ends(c))
                 add_str(&h, "Connection: close\r\n");
         conn_set_state(c, CONN_STREAM);
         send_head(c, &h, NULL, 0);

@@ -365,6 +365,35 @@ static void half_closed_peer_gets_its_answer(void **state)
         }
 }
 
+/* All that was sent before the end is answered, the last answer says so; what is no whole request ends without one. */
+static void half_closed_peer_gets_all_its_answers(void **state)
+{
+        struct http_scene *s = *state;
+
+        for (int way = OVER_TCP; way <= OVER_BUFFEREVENT; way++) {
+                for (unsigned partial = 0; partial < 2; partial++) {
+                        struct http_client_raw *c;
+
+                        http_scene_start(s, (enum http_transport)way);
+                        c = http_scene_client(s);
+                        raw_send(c, partial ? GET("/later") GET("/x") "GET /y" : GET("/later") GET("/x") GET("/y"));
+                        shutdown(c->fd, SHUT_WR);
+                        wait_for(s, s->held);
+                        for (unsigned i = 0; i < 5; i++)
+                                http_scene_turn(s);
+                        http_reply(s->held, 200, "text/plain", "late\n", 5);
+                        s->held = NULL;
+                        wait_for(s, c->closed);
+                        assert_int_equal(count(c, HELLO), partial ? 1 : 2);
+                        assert_int_equal(count(c, "late\n"), 1);
+                        assert_int_equal(count(c, "Connection: close\r\n"), partial ? 0 : 1);
+                        assert_int_equal(s->gone, 0);
+                        raw_close(c);
+                        s->server = http_server_free(s->server);
+                }
+        }
+}
+
 static void peer_that_resets_is_gone(void **state)
 {
         struct http_scene *s = *state;
@@ -597,6 +626,7 @@ int main(void)
                 HTTP_TEST(header_fields_cannot_be_smuggled),
                 HTTP_TEST(large_answer_arrives_whole),
                 HTTP_TEST(half_closed_peer_gets_its_answer),
+                HTTP_TEST(half_closed_peer_gets_all_its_answers),
                 HTTP_TEST(peer_that_resets_is_gone),
                 HTTP_TEST(connection_closed_by_its_handler),
                 HTTP_TEST(server_freed_with_all_kinds_of_connections),
