@@ -197,19 +197,25 @@ void keeper_publish(struct keeper *k, struct store_version *v)
         count_valid(k, had);
 }
 
+static void stop_serving(struct keeper *k, uint64_t number, const char *why)
+{
+        bool had = store_current(k->secret) != NULL;
+
+        log_warn("%s: version %llu is no longer served: %s", k->name, (unsigned long long)number, why);
+        store_lose(k->renewer->ctx.store, k->secret, why);
+        count_valid(k, had);
+}
+
 static void lose(struct keeper *k, enum life_why why)
 {
         const char *reason = why == LIFE_WHY_GONE ? "its lease is not known to Vault any more" : "it has ended";
-        bool had = store_current(k->secret) != NULL;
         uint64_t number = k->life.current.number;
         cleanup_free char *text =
                 k->error && why != LIFE_WHY_GONE ? mem_printf("%s; %s", reason, k->error) : mem_strdup(reason);
 
-        log_warn("%s: version %llu is no longer served: %s", k->name, (unsigned long long)number, text);
-        store_lose(k->renewer->ctx.store, k->secret, text);
+        stop_serving(k, number, text);
         life_lost(&k->life, why);
         store_forget_version(k->secret, number);
-        count_valid(k, had);
         keeper_save(k, NULL);
         auth_tend(k->renewer->ctx.auth);
 }
@@ -229,14 +235,35 @@ static void went_stale(struct keeper *k)
         store_update_end(k->renewer->ctx.store, k->secret, k->life.current.end_usec, true);
 }
 
-/* Minted but not saved: nothing else happens to this secret until it is (rule 10). */
+static uint64_t end_of_served(const struct keeper *k, struct instant now)
+{
+        const struct store_version *v = store_current(k->secret);
+        const struct lease *lease = v ? life_find(&k->life, v->number) : NULL;
+
+        if (lease)
+                return lease->gone ? 0 : lease_end_usec(lease, now);
+        return v ? usec_min(v->end_boot_usec, instant_wall_to_boot(now, v->end_wall_usec)) : USEC_NEVER;
+}
+
+/* Minted but not saved: nothing else happens to this secret until it is (rule 10), but that what is served meanwhile may end. */
 static bool settle_unsaved(struct keeper *k)
 {
+        struct instant now = renewer_now();
+        uint64_t end;
+
         if (!k->unsaved)
                 return true;
         if (keeper_save(k, k->unsaved) < 0) {
-                loop_timer_in(k->timer, SAVE_RETRY_USEC);
+                end = end_of_served(k, now);
+                if (end <= now.boot_usec)
+                        stop_serving(k, store_current(k->secret)->number,
+                                     "it has ended, and the one after it cannot be saved");
+                loop_timer_at(k->timer, usec_min(now.boot_usec + SAVE_RETRY_USEC, usec_max(end, now.boot_usec + 1)));
                 return false;
+        }
+        if (k->life.current.gone || lease_end_usec(&k->life.current, now) <= now.boot_usec) {
+                drop_unsaved(k);
+                return true;
         }
         keeper_publish(k, k->unsaved);
         k->unsaved = mem_free(k->unsaved);

@@ -88,14 +88,15 @@ static void set_text(json_t *obj, const char *key, const struct secret *text)
 /**
  * keeper_save() - writes one secret's file
  * @k: the keeper
- * @newest: the version that is about to be published; NULL: the store's current one
+ * @newest: the version that is about to be published; NULL: the one that waits to be saved, or the store's current one
  *
  * Return: 0; -errno, logged once until it works again.
  */
 int keeper_save(struct keeper *k, const struct store_version *newest)
 {
         cleanup_free char *identity = k->cfg ? config_secret_identity(k->cfg) : mem_strdup("");
-        const struct store_version *v = newest ? newest : k->secret ? store_current(k->secret) : NULL;
+        const struct store_version *served = k->secret ? store_current(k->secret) : NULL;
+        const struct store_version *v = newest ? newest : k->unsaved ? k->unsaved : served;
         json_t *replaced = json_array(), *top;
         int r;
 

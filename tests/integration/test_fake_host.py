@@ -173,6 +173,51 @@ def test_the_state_cannot_be_written(scene):
             scene.wait_good()
 
 
+@contextlib.contextmanager
+def successor_unsaved(scene):
+    """Another version is minted, and the state is gone when its answer comes; it is back after the block. Gives the old version."""
+    old = scene.data("db")
+    mints = scene.model.counts["mint"]
+    scene.vault.script("database/creds/db", [{"usual": True, "delay": 1}])
+    asked = scene.count("database/creds/db")
+    scene.rotate("db")
+    scene.vault.wait_for("database/creds/db", asked + 1, 5)
+    os.rename(scene.agent.state, scene.agent.state + ".away")
+    try:
+        wait_until("another lease", lambda: scene.model.counts["mint"] > mints, 5, 0.02)
+        scene.wait_log("the state cannot be written")
+        yield old
+    finally:
+        os.rename(scene.agent.state + ".away", scene.agent.state)
+
+
+@scene_of
+def test_what_has_ended_is_not_served_for_want_of_a_saved_one(scene):
+    """The new version cannot be saved, so the old one is served on: to its own end."""
+    scene.model.lease_ttl = 8
+    scene.start(secret("db", None, "mint_burst = 100"))
+    with successor_unsaved(scene) as old:
+        assert scene.data("db")["version"] == old["version"]
+        wait_until("the old one to have ended", lambda: scene.read("db").status == 503, 10, 0.05)
+        assert "cannot be saved" in scene.read("db").text
+    scene.wait_other("db", old["version"])
+    scene.wait_good()
+
+
+@scene_of
+def test_what_waits_to_be_saved_is_not_mixed_with_what_is_served(scene):
+    """The state can be written again, another reader comes, and the agent is killed: number and content belong together."""
+    scene.start(secret("db"))
+    with successor_unsaved(scene) as old:
+        pass
+    assert scene.ask("GET", "/agent/v1/secrets/db?consumer=another").status == 200
+    scene.agent.process.send(signal.SIGKILL)
+    scene.agent.process.popen.wait()
+    scene.relaunch()
+    after = scene.data("db")
+    assert (after["version"] == old["version"]) == (after["data"] == old["data"])
+
+
 @pytest.mark.root
 @scene_of
 def test_an_output_cannot_be_written(scene):
