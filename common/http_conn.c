@@ -209,6 +209,17 @@ static void close_orderly(struct http_conn *c)
         io_want_read(c, true);
 }
 
+/* Also of a request whose head has not come whole: its first bytes tell, as they came or ended by a NUL since. */
+static bool is_head(const struct http_conn *c)
+{
+        const char *method;
+
+        if (c->in.end - c->in.start <= 4)
+                return false;
+        method = c->in.bytes + c->in.start;
+        return memcmp(method, "HEAD", 4) == 0 && (method[4] == ' ' || method[4] == '\0');
+}
+
 void conn_refuse(struct http_conn *c, int status, const char *detail)
 {
         const struct http_handler *h = &c->server->handler;
@@ -229,6 +240,7 @@ void conn_refuse(struct http_conn *c, int status, const char *detail)
                 body = mem_printf("%s\n", detail);
         c->linger = true;
         c->request.close = true;
+        c->request.bodiless = is_head(c);
         c->request_usec = clock_boottime_usec();
         reply_write(c, status, type, body, strlen(body), true);
         conn_answered(c);

@@ -123,6 +123,35 @@ static void request_without_answer_is_ended(void **state)
         assert_int_equal(s->gone, 1);
 }
 
+/* RFC 9110 9.3.2: of a HEAD that is refused, too, in whatever state it was. */
+static void refused_head_gets_no_body(void **state)
+{
+        static const struct {
+                const char *request, *status;
+        } rows[] = {
+                {"HEAD /x HTTP/1.1\r\nHost: a\r\n", " 408 "},
+                {"HEAD /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n", " 408 "},
+                {"HEAD /later HTTP/1.1\r\nHost: a\r\n\r\n", " 503 "},
+                {"HEAD /x HTTP/1.1\r\n\r\n", " 400 "},
+        };
+        struct http_scene *s = *state;
+
+        s->limits.receive_usec = s->limits.request_usec = SHORT;
+        http_scene_start(s, OVER_TCP);
+        for (size_t i = 0; i < array_len(rows); i++) {
+                struct http_client_raw *c = http_scene_client(s);
+                size_t len;
+
+                raw_send(c, rows[i].request);
+                wait_for(s, c->closed);
+                len = c->received.len;
+                assert_true(raw_has(c, rows[i].status));
+                assert_true(raw_has(c, "Content-Length: "));
+                assert_memory_equal(c->received.data + len - 4, "\r\n\r\n", 4);
+                raw_close(c);
+        }
+}
+
 static void answer_that_is_not_read_is_dropped(void **state)
 {
         struct http_scene *s = *state;
@@ -572,6 +601,7 @@ int main(void)
                 HTTP_TEST(silent_connection_is_cut),
                 HTTP_TEST(idle_connection_is_closed),
                 HTTP_TEST(request_without_answer_is_ended),
+                HTTP_TEST(refused_head_gets_no_body),
                 HTTP_TEST(answer_that_is_not_read_is_dropped),
                 HTTP_TEST(slow_readers_make_way_together),
                 HTTP_TEST(slow_senders_make_way_together),
