@@ -284,29 +284,64 @@ static bool take_host(const char *p, size_t len, struct http_fault *fault)
         return p == end || refuse(fault, 400, "Host is not a proper host name");
 }
 
+/* RFC 9110 5.6.1: one element of a list, without the blanks around it. Return: where the next begins; NULL: it was the last. */
+static const char *list_element(const char *p, const char *end, const char **ret_word, size_t *ret_len)
+{
+        const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
+
+        while (p < stop && (*p == ' ' || *p == '\t'))
+                p++;
+        while (stop > p && (stop[-1] == ' ' || stop[-1] == '\t'))
+                stop--;
+        *ret_word = p;
+        *ret_len = (size_t)(stop - p);
+        return comma ? comma + 1 : NULL;
+}
+
 /* RFC 9110 7.6.1: a list of tokens, of which one matters here. */
 static bool take_connection(const char *p, size_t len, struct http_head *h)
 {
-        const char *end = p + len;
+        const char *end = p + len, *word;
+        size_t word_len;
 
-        while (p < end) {
-                const char *comma = memchr(p, ',', (size_t)(end - p));
-                const char *stop = comma ? comma : end;
-
-                while (p < stop && (*p == ' ' || *p == '\t'))
-                        p++;
-                while (stop > p && (stop[-1] == ' ' || stop[-1] == '\t'))
-                        stop--;
-                if (equals(p, (size_t)(stop - p), "close"))
+        while (p) {
+                p = list_element(p, end, &word, &word_len);
+                if (equals(word, word_len, "close"))
                         h->keep_alive = false;
-                p = comma ? comma + 1 : end;
         }
         return true;
 }
 
 struct seen {
         unsigned host, length, encoding;
+        bool unknown_coding;
 };
+
+static bool is_token(const char *p, size_t len)
+{
+        for (size_t i = 0; i < len; i++)
+                if (!is(p[i], IS_TOKEN))
+                        return false;
+        return len > 0;
+}
+
+/* RFC 9112 6.3: where "chunked" is not the last coding, and that once, nobody can tell where the body ends. */
+static bool take_encoding(const char *p, size_t len, struct seen *seen, struct http_head *h, struct http_fault *fault)
+{
+        const char *end = p + len, *word;
+        size_t word_len;
+
+        if (seen->encoding++)
+                return refuse(fault, 400, "the request has more than one Transfer-Encoding");
+        while (p) {
+                p = list_element(p, end, &word, &word_len);
+                if (h->chunked || !is_token(word, word_len))
+                        return refuse(fault, 400, "Transfer-Encoding does not end in chunked alone");
+                h->chunked = equals(word, word_len, "chunked");
+                seen->unknown_coding = seen->unknown_coding || !h->chunked;
+        }
+        return h->chunked || refuse(fault, 400, "Transfer-Encoding does not end in chunked alone");
+}
 
 static bool take_field(const char *bytes, const struct http_field *f, struct seen *seen, struct http_head *h,
                        struct http_fault *fault)
@@ -337,10 +372,7 @@ static bool take_field(const char *bytes, const struct http_field *f, struct see
         case 17:
                 if (!equals(name, 17, "Transfer-Encoding"))
                         return true;
-                if (seen->encoding++ || !equals(value, f->value.len, "chunked"))
-                        return refuse(fault, 400, "Transfer-Encoding is not chunked alone");
-                h->chunked = true;
-                return true;
+                return take_encoding(value, f->value.len, seen, h, fault);
         default: return true;
         }
 }
@@ -354,6 +386,8 @@ static bool check_framing(const struct seen *seen, struct http_head *h, struct h
                 return refuse(fault, 400, "the request has both Content-Length and Transfer-Encoding");
         if (seen->encoding && h->minor == 0)
                 return refuse(fault, 400, "HTTP/1.0 has no Transfer-Encoding");
+        if (seen->unknown_coding) /* RFC 9112 6.1 */
+                return refuse(fault, 501, "chunked is the one transfer coding that is known here");
         h->has_length = seen->encoding || seen->length;
         if (h->minor == 0)
                 h->keep_alive = h->expect_continue = false;

@@ -3,8 +3,8 @@
  *
  * Strict (RFC 9112): exactly one Host, at most one Content-Length of digits alone, Transfer-Encoding only "chunked" and never
  * beside Content-Length, chunk sizes in plain hexadecimal, CRLF line ends, no obs-fold, no NUL or other control character, no
- * space before a colon: else 400 and close. Bounded by struct http_limits. Requests on one connection are answered in order, one
- * at a time (what a client pipelines waits in its receive buffer).
+ * space before a colon: else 400 and close (501 where another coding stands before "chunked"). Bounded by struct http_limits.
+ * Requests on one connection are answered in order, one at a time (what a client pipelines waits in its receive buffer).
  */
 #ifndef COMMON_HTTP_SERVER_H
 #define COMMON_HTTP_SERVER_H
@@ -44,7 +44,7 @@ struct http_handler {
         int (*on_accept)(struct http_conn *conn, void *arg);
         /* A whole request is there. Answer now or later: http_reply*() or http_stream_begin(), exactly once. */
         void (*on_request)(struct http_request *req, void *arg);
-        /* The server itself refuses a request (400, 408, 413, 414, 417, 431, 503, 505): the body to send. May be NULL: text/plain.
+        /* The server itself refuses a request (400, 408, 413, 414, 417, 431, 501, 503, 505): the body to send. May be NULL: text/plain.
          * Return: new text (mem_free'd by the server), its content type in *ret_type. */
         char *(*refusal)(int status, const char *detail, const char **ret_type, void *arg);
         /* The connection is about to go: release what hangs on it. May be NULL. */
