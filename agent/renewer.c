@@ -98,6 +98,9 @@ void keeper_need_budget(struct keeper *k)
                 return;
         k->budget = budget_get(k->renewer, k->cfg->path, k->cfg->mint_burst);
         k->life.bucket = &k->budget->bucket;
+        /* From 0 on: Prometheus sees no rise in a counter's first appearance. */
+        metric_inc(k->renewer->mints, 0, k->name);
+        metric_inc(k->renewer->budget_waits, 0, k->name);
 }
 
 /* cfg NULL: a name that is gone from the config, whose leases are still to be revoked. */
@@ -358,9 +361,14 @@ static void add_metrics(struct renewer *r, struct metrics *m)
                                       "Times that a new version had to wait for the mint budget.", "secret", NULL);
         r->revocations = metrics_add(m, METRIC_COUNTER, "leasekeeper_revocations_total",
                                      "Revocations of replaced leases, by outcome.", "outcome", NULL);
+        for (int outcome = VAULT_OK; outcome <= VAULT_MALFORMED; outcome++)
+                metric_inc(r->revocations, 0, vault_outcome_text((enum vault_outcome)outcome));
         metrics_add_rows(m, METRIC_GAUGE, "leasekeeper_secret_next_action_timestamp_seconds",
                          "When the agent does something about this secret next; 0: only when something happens.",
                          "secret", write_next_actions, r);
+        metrics_add_rows(m, METRIC_GAUGE, "leasekeeper_secret_life_seconds",
+                         "Length of the life that the current version's end is the end of.", "secret,kind",
+                         renewer_write_lives, r);
 }
 
 struct renewer *renewer_new(const struct renewer_context *ctx)

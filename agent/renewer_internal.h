@@ -48,7 +48,10 @@ struct renewer {
         struct metric *rotations, *renewals, *mints, *budget_waits, *revocations;
 };
 
+struct metric_rows;
+
 struct instant renewer_now(void);
+void renewer_write_lives(struct metric_rows *rows, void *arg); /* renewer_status.c */
 void keeper_step(struct keeper *k);
 void keeper_fail(struct keeper *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void keeper_good(struct keeper *k);

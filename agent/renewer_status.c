@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 
 #define NAMED_MAX                                                                                                      \
         20 /* in one line or answer about what is missing: ten thousand names help nobody, and cost each time */
@@ -138,6 +139,29 @@ json_t *renewer_status(const struct renewer *r)
         return list;
 }
 
+/**
+ * renewer_write_lives() - the samples of leasekeeper_secret_life_seconds, a metric_rows_fn
+ * @rows: to be written to
+ * @arg: the renewer
+ *
+ * The life of which alerts take a third or a tenth, as the rules count it: a lease's first duration, or its token's life where
+ * that ends it; a certificate's time from receipt to notAfter.
+ */
+void renewer_write_lives(struct metric_rows *rows, void *arg)
+{
+        const struct renewer *r = arg;
+        struct instant now = renewer_now();
+
+        for (const struct keeper *k = r->keepers; k; k = k->next) {
+                uint64_t end = k->life.has_current ? lease_end_usec(&k->life.current, now) : USEC_NEVER;
+
+                if (!k->cfg || !store_current(k->secret) || end == USEC_NEVER)
+                        continue;
+                metric_row(rows, (double)(end - lease_last_tenth_usec(&k->life.current, now)) / 1e5, k->name,
+                           secret_kind_text(k->life.kind));
+        }
+}
+
 static bool is_missing(const struct keeper *k)
 {
         return k->cfg && k->cfg->required && !store_current(k->secret);
@@ -173,6 +197,9 @@ bool renewer_all_good(const struct renewer *r, json_t *reasons)
 {
         unsigned n = 0;
 
+        if (r->save_failing)
+                add_reason(reasons, "state", "it cannot be written; nothing new is asked of Vault until it can");
+
         for (const struct keeper *k = r->keepers; k; k = k->next) {
                 const char *why = NULL;
 
@@ -185,7 +212,7 @@ bool renewer_all_good(const struct renewer *r, json_t *reasons)
         }
         if (n > NAMED_MAX)
                 json_array_append_new(reasons, json_sprintf("%u more fail", n - NAMED_MAX));
-        return n == 0;
+        return n == 0 && !r->save_failing;
 }
 
 bool renewer_any_required_lost(const struct renewer *r, json_t *reasons)

@@ -220,7 +220,9 @@ def test_an_agent_that_cannot_save_says_so_and_does_not_mint(stand):
         agent.ask("POST", "/agent/v1/rotate")
         wait_for_log(agent, "the state cannot be written")
         wait_until("it in the status", lambda: "cannot be written" in (status_of(agent, "db")["last_error"] or ""), 10)
-        assert agent.health() == 200
+        health = agent.ask("GET", "/agent/v1/health")
+        assert health.status == 200 and health.json()["status"] == "degraded"
+        assert any(reason.startswith("state: it cannot be written") for reason in health.json()["reasons"])
         assert stand.secret("db")["version"] == before["db"]
         assert made.leases() == 0
         os.unlink(filler)
