@@ -70,14 +70,11 @@ static void read_state_dir(struct config_reader *r, const struct hcl_node *value
         r->state_dir_where = config_where(value);
 }
 
-#define IGNORED(key, why)                                                                                              \
-        {                                                                                                              \
-                key, CONFIG_KEY_IGNORED, NULL, 0, why                                                                  \
-        }
-#define LOG_SWITCH  "logs go to standard error; see -log-level and -log-format"
-#define LOG_FILES   "logs go to standard error, and systemd or docker keep them; remove it"
-#define RENDERING   "secrets are written by file and directory blocks; see secret"
-#define CONNECTIONS "few connections are held, and reused; remove it"
+#define IGNORED(why) CONFIG_KEY_IGNORED, NULL, 0, why
+#define LOG_SWITCH   "logs go to standard error; see -log-level and -log-format"
+#define LOG_FILES    "logs go to standard error, and systemd or docker keep them; remove it"
+#define RENDERING    "secrets are written by file and directory blocks; see secret"
+#define CONNECTIONS  "few connections are held, and reused; remove it"
 static const struct config_key top_keys[] = {
         {"vault", CONFIG_KEY_BUILT, config_read_vault, 0, NULL},
         {"auto_auth", CONFIG_KEY_BUILT, config_read_auto_auth, 0, NULL},
@@ -90,25 +87,25 @@ static const struct config_key top_keys[] = {
         {"state_dir", CONFIG_KEY_BUILT, read_state_dir, 0, NULL},
         {"hook", CONFIG_KEY_LATER, NULL, 0, NULL},
         {"credential", CONFIG_KEY_LATER, NULL, 0, NULL},
-        IGNORED("cache", "what the agent holds is served from its socket; remove it"),
-        IGNORED("api_proxy", "the socket serves the configured secrets alone, with no token asked; remove it"),
-        IGNORED("template", RENDERING),
-        IGNORED("template_config", RENDERING),
-        IGNORED("env_template", RENDERING),
-        IGNORED("exec", "programs are started by systemd or docker, and watch the socket; remove it"),
-        IGNORED("exit_after_auth", "use -exit-after-auth"),
-        IGNORED("pid_file", "systemd and docker know the process; remove it"),
-        IGNORED("log_level", LOG_SWITCH),
-        IGNORED("log_format", LOG_SWITCH),
-        IGNORED("log_file", LOG_FILES),
-        IGNORED("log_rotate_bytes", LOG_FILES),
-        IGNORED("log_rotate_duration", LOG_FILES),
-        IGNORED("log_rotate_max_files", LOG_FILES),
-        IGNORED("log_requests_level", LOG_FILES),
-        IGNORED("disable_idle_connections", CONNECTIONS),
-        IGNORED("disable_keep_alives", CONNECTIONS),
-        IGNORED("disable_mlock", "memory is kept from swap by its cgroup or by noswap; remove it"),
-        IGNORED("telemetry", "metrics are on the listeners, see listener \"tcp\"; remove it"),
+        {"cache", IGNORED("what the agent holds is served from its socket; remove it")},
+        {"api_proxy", IGNORED("the socket serves the configured secrets alone, with no token asked; remove it")},
+        {"template", IGNORED(RENDERING)},
+        {"template_config", IGNORED(RENDERING)},
+        {"env_template", IGNORED(RENDERING)},
+        {"exec", IGNORED("programs are started by systemd or docker, and watch the socket; remove it")},
+        {"exit_after_auth", IGNORED("use -exit-after-auth")},
+        {"pid_file", IGNORED("systemd and docker know the process; remove it")},
+        {"log_level", IGNORED(LOG_SWITCH)},
+        {"log_format", IGNORED(LOG_SWITCH)},
+        {"log_file", IGNORED(LOG_FILES)},
+        {"log_rotate_bytes", IGNORED(LOG_FILES)},
+        {"log_rotate_duration", IGNORED(LOG_FILES)},
+        {"log_rotate_max_files", IGNORED(LOG_FILES)},
+        {"log_requests_level", IGNORED(LOG_FILES)},
+        {"disable_idle_connections", IGNORED(CONNECTIONS)},
+        {"disable_keep_alives", IGNORED(CONNECTIONS)},
+        {"disable_mlock", IGNORED("memory is kept from swap by its cgroup or by noswap; remove it")},
+        {"telemetry", IGNORED("metrics are on the listeners, see listener \"tcp\"; remove it")},
 };
 static const struct config_schema top_schema = {top_keys, array_len(top_keys)};
 

@@ -9,8 +9,6 @@
 #include "common/mem.h"
 #include "common/parse.h"
 
-#define MODE_UNSET ((mode_t)-1)
-
 struct listener_reading {
         struct config_listener l;
         char *type, *role;
@@ -45,19 +43,9 @@ static void read_tls_disable(struct config_reader *r, const struct hcl_node *val
 }
 
 #define AT(field) offsetof(struct listener_reading, field)
-#define NO_TLS(key)                                                                                                    \
-        {                                                                                                              \
-                key, CONFIG_KEY_IGNORED, NULL, 0,                                                                      \
-                        "listeners speak no TLS here: the socket is local, metrics are plain HTTP"                     \
-        }
-#define BOUNDED(key)                                                                                                   \
-        {                                                                                                              \
-                key, CONFIG_KEY_IGNORED, NULL, 0, "the limits are fixed, docs/PROTOCOL.md names them; remove it"       \
-        }
-#define NO_API(key)                                                                                                    \
-        {                                                                                                              \
-                key, CONFIG_KEY_IGNORED, NULL, 0, "the agent has its own API, docs/PROTOCOL.md; remove it"             \
-        }
+#define NO_TLS    CONFIG_KEY_IGNORED, NULL, 0, "listeners speak no TLS here: the socket is local, metrics are plain HTTP"
+#define BOUNDED   CONFIG_KEY_IGNORED, NULL, 0, "the limits are fixed, docs/PROTOCOL.md names them; remove it"
+#define NO_API    CONFIG_KEY_IGNORED, NULL, 0, "the agent has its own API, docs/PROTOCOL.md; remove it"
 static const struct config_key listener_keys[] = {
         {"type", CONFIG_KEY_BUILT, config_read_string, AT(type), NULL},
         {"address", CONFIG_KEY_BUILT, config_read_string, AT(l.address), NULL},
@@ -66,27 +54,27 @@ static const struct config_key listener_keys[] = {
         {"socket_user", CONFIG_KEY_BUILT, read_socket_user, AT(l), NULL},
         {"socket_group", CONFIG_KEY_BUILT, read_socket_group, AT(l), NULL},
         {"tls_disable", CONFIG_KEY_BUILT, read_tls_disable, AT(wants_tls), NULL},
-        NO_TLS("tls_cert_file"),
-        NO_TLS("tls_key_file"),
-        NO_TLS("tls_client_ca_file"),
-        NO_TLS("tls_min_version"),
-        NO_TLS("tls_max_version"),
-        NO_TLS("tls_cipher_suites"),
-        NO_TLS("tls_prefer_server_cipher_suites"),
-        NO_TLS("tls_require_and_verify_client_cert"),
-        NO_TLS("tls_disable_client_certs"),
-        BOUNDED("http_read_header_timeout"),
-        BOUNDED("http_read_timeout"),
-        BOUNDED("http_write_timeout"),
-        BOUNDED("http_idle_timeout"),
-        BOUNDED("max_request_size"),
-        BOUNDED("max_request_duration"),
-        NO_API("agent_api"),
-        NO_API("proxy_api"),
-        NO_API("profiling"),
-        NO_API("telemetry"),
-        NO_API("cluster_address"),
-        NO_API("purpose"),
+        {"tls_cert_file", NO_TLS},
+        {"tls_key_file", NO_TLS},
+        {"tls_client_ca_file", NO_TLS},
+        {"tls_min_version", NO_TLS},
+        {"tls_max_version", NO_TLS},
+        {"tls_cipher_suites", NO_TLS},
+        {"tls_prefer_server_cipher_suites", NO_TLS},
+        {"tls_require_and_verify_client_cert", NO_TLS},
+        {"tls_disable_client_certs", NO_TLS},
+        {"http_read_header_timeout", BOUNDED},
+        {"http_read_timeout", BOUNDED},
+        {"http_write_timeout", BOUNDED},
+        {"http_idle_timeout", BOUNDED},
+        {"max_request_size", BOUNDED},
+        {"max_request_duration", BOUNDED},
+        {"agent_api", NO_API},
+        {"proxy_api", NO_API},
+        {"profiling", NO_API},
+        {"telemetry", NO_API},
+        {"cluster_address", NO_API},
+        {"purpose", NO_API},
         {"require_request_header", CONFIG_KEY_IGNORED, NULL, 0, "the kernel says who the peer is; remove it"},
 };
 static const struct config_schema listener_schema = {listener_keys, array_len(listener_keys)};

@@ -67,6 +67,7 @@ typedef void (*config_body_fn)(struct config_reader *r, const char *label, const
 size_t config_each_body(struct config_reader *r, const struct hcl_node *value, bool labelled,
                         const struct config_schema *bare, config_body_fn fn, void *arg);
 
+#define MODE_UNSET ((mode_t)-1) /* of a mode_t field: no key says it */
 /* Fields: char *, bool, uint64_t usec, unsigned, double, mode_t, uid_t, gid_t, char ** with NULL at the end. */
 void config_read_string(struct config_reader *r, const struct hcl_node *value, void *field);
 void config_read_bool(struct config_reader *r, const struct hcl_node *value, void *field);

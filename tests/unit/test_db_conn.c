@@ -303,7 +303,7 @@ static void faults_have_names(void **state)
 {
         struct db_place place, wrong;
         struct db_conn *conn = NULL;
-        char error[DB_ERROR_LEN] = "";
+        char error[DB_ERROR_LEN] = "", nowhere[] = "/nonexistent/sock", forbidden[] = "mysql";
 
         need_server();
         place = by_socket();
@@ -312,10 +312,10 @@ static void faults_have_names(void **state)
         assert_int_equal(open_as("nobody-at-all", PASSWORD, &place, error, &conn), DB_DENIED);
         assert_null(strstr(error, PASSWORD));
         wrong = place;
-        wrong.socket = (char *)(uintptr_t) "/nonexistent/sock";
+        wrong.socket = nowhere;
         assert_int_equal(open_as("app", PASSWORD, &wrong, error, &conn), DB_UNREACHABLE);
         wrong = place;
-        wrong.database = (char *)(uintptr_t) "mysql";
+        wrong.database = forbidden;
         assert_int_equal(open_as("app", PASSWORD, &wrong, error, &conn), DB_REFUSED);
         mariadb_sql(server, "CREATE USER poor IDENTIFIED BY 'p'; GRANT SELECT ON notes TO poor; "
                             "CREATE USER locked IDENTIFIED BY 'p' ACCOUNT LOCK");
