@@ -213,9 +213,10 @@ def test_a_signed_certificate_fits_its_key_and_names(stand, agent, tmp_path):
     pem.write_text(data["private_key"].rstrip() + "\n" + data["certificate"].rstrip() + "\n")
     pem.chmod(0o600)
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pem)
-    shown = subprocess.run(["openssl", "x509", "-in", str(pem), "-noout", "-ext", "subjectAltName", "-subject"],
+    shown = subprocess.run(["openssl", "x509", "-in", str(pem), "-noout", "-ext", "subjectAltName", "-subject",
+                            "-nameopt", "RFC2253"],
                            capture_output=True, text=True, check=True).stdout
-    for name in ("DNS:notes.localhost", "DNS:localhost", "IP Address:127.0.0.1", "CN = notes.localhost"):
+    for name in ("DNS:notes.localhost", "DNS:localhost", "IP Address:127.0.0.1", "CN=notes.localhost"):
         assert name in shown
     assert len(data["ca_chain"]) >= 1
 
