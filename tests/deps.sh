@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 BUILD_PACKAGES="gcc make pkg-config libc6-dev libevent-dev libcurl4-openssl-dev libjansson-dev libssl-dev libsystemd-dev
         default-libmysqlclient-dev"
 SERVER_PACKAGES="ca-certificates mariadb-server-core mariadb-client-core openssl python3 python3-venv util-linux procps"
-TEST_PACKAGES="git libcmocka-dev python3-pytest clang libclang-rt-14-dev clang-format shellcheck chromium chromium-driver slowhttptest"
+TEST_PACKAGES="git libcmocka-dev python3-pytest clang libclang-rt-dev clang-format shellcheck chromium chromium-driver slowhttptest"
 BAO_DIR=build/openbao
 
 packages="$BUILD_PACKAGES $SERVER_PACKAGES"

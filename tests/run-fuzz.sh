@@ -12,7 +12,7 @@ mkdir -p $DIR build/test-logs
 probe=$DIR/probe
 echo 'int LLVMFuzzerTestOneInput(const void *d, unsigned long n); int LLVMFuzzerTestOneInput(const void *d, unsigned long n) { (void)d; (void)n; return 0; }' >$probe.c
 if ! clang -fsanitize=fuzzer,address -o $probe $probe.c 2>$probe.log; then
-        echo "SKIPPED: clang cannot build a fuzz target here: $(head -n 1 $probe.log); make deps brings libclang-rt-14-dev"
+        echo "SKIPPED: clang cannot build a fuzz target here: $(head -n 1 $probe.log); make deps brings libclang-rt-dev"
         echo "0 passed, 0 failed, $(echo "$targets" | wc -l) skipped"
         exit 0
 fi
