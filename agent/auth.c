@@ -55,6 +55,7 @@ static void on_timer(void *arg)
 struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *state, const struct config_auth *config,
                       struct metrics *metrics, const struct auth_events *events, void *arg)
 {
+        static const char *const outcomes[] = {"ok", "refused", "no_answer", "no_credentials"};
         struct auth *a = mem_new(sizeof(*a));
 
         a->loop = loop;
@@ -68,6 +69,8 @@ struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *
         a->timer = loop_timer_new(loop, on_timer, a);
         a->logins = metrics_add(metrics, METRIC_COUNTER, "leasekeeper_logins_total", "Logins to Vault.",
                                 "method,outcome", NULL);
+        for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+                metric_inc(a->logins, 0, a->method->name, outcomes[i]);
         a->expiry =
                 metrics_add(metrics, METRIC_GAUGE, "leasekeeper_token_expiry_timestamp_seconds",
                             "When the current Vault token ends, unless renewed; 0: never, or there is none.", "", NULL);

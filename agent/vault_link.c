@@ -394,11 +394,15 @@ static void on_reply(const struct http_client_reply *http, void *arg)
 
 static void add_metrics(struct vault_link *link, struct metrics *metrics)
 {
+        static const char *const failures[] = {"none", "400", "403", "404", "429", "500", "503"};
         static const double buckets[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 0};
 
         link->requests = metrics_add(metrics, METRIC_COUNTER, "leasekeeper_vault_requests_total",
                                      "Requests to Vault by operation and HTTP status (none: no answer).",
                                      "operation,code", NULL);
+        for (int op = 0; op < VAULT_OPS; op++)
+                for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+                        metric_inc(link->requests, 0, vault_op_text((enum vault_op)op), failures[i]);
         link->durations = metrics_add(metrics, METRIC_HISTOGRAM, "leasekeeper_vault_request_duration_seconds",
                                       "Time from sending a request to Vault to its whole answer.", "", buckets);
         link->skew = metrics_add(metrics, METRIC_GAUGE, "leasekeeper_vault_clock_skew_seconds",

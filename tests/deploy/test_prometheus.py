@@ -150,4 +150,4 @@ def test_a_rate_limit_violation_at_vault_is_heard_of(scraped):
                   "--entrypoint", "/usr/bin/python3", scraped.inspect("provisioner")["Image"], "-B", "-c", code)
     assert "429" in answers
     wait_until("the alert", lambda: scraped.query('ALERTS{alertname="VaultRateLimit", alertstate="firing"}'), 60, 1)
-    assert not scraped.query('leasekeeper_vault_requests_total{code="429"}')
+    assert not scraped.query('leasekeeper_vault_requests_total{code="429"} > 0')

@@ -29,7 +29,10 @@ def test_what_alerts_count_is_there_before_it_happens(agent):
     now = samples(agent)
     for name in ('leasekeeper_mint_budget_waits_total{secret="db"}', 'leasekeeper_mint_budget_waits_total{secret="tls"}',
                  'leasekeeper_revocations_total{outcome="ok"}', 'leasekeeper_revocations_total{outcome="forbidden"}',
-                 'leasekeeper_socket_requests_total{endpoint="secret",code="403"}'):
+                 'leasekeeper_socket_requests_total{endpoint="secret",code="403"}',
+                 'leasekeeper_logins_total{method="approle",outcome="refused"}',
+                 'leasekeeper_vault_requests_total{operation="lease_renew",code="503"}',
+                 'leasekeeper_vault_requests_total{operation="read",code="429"}'):
         assert now.get(name) == 0, name
     assert now['leasekeeper_mints_total{secret="db"}'] == 1
 
