@@ -30,6 +30,8 @@ struct watched {
         bool stale, again;
         uint64_t ack, reject; /* still to be said; 0: nothing */
         uint64_t said;        /* acknowledged last */
+        struct backoff call_backoff;
+        uint64_t call_usec; /* CLOCK_BOOTTIME: nothing is said before */
 };
 
 struct credentials {
@@ -54,7 +56,6 @@ struct credentials {
         uint64_t call_version;
         bool call_is_reject;
         int call_status;
-        struct backoff call_backoff;
         struct loop_timer *call_timer;
 };
 
@@ -280,14 +281,15 @@ static int on_call_body(const char *bytes, size_t len, void *arg)
 static void call_failed(struct credentials *c, int error)
 {
         struct watched *w = c->call_about;
-        uint64_t wait_usec = backoff_next(&c->call_backoff, backoff_random());
+        uint64_t wait_usec = backoff_next(&w->call_backoff, backoff_random());
 
         log_debug("%s: telling the agent about version %llu failed: %s (%d); next try in %llu ms", w->name,
                   (unsigned long long)c->call_version, error ? strerror(-error) : "its answer", c->call_status,
                   (unsigned long long)(wait_usec / USEC_PER_MSEC));
         if (c->call_is_reject && w->reject == c->call_version)
                 w->reject = 0;
-        loop_timer_in(c->call_timer, wait_usec);
+        w->call_usec = clock_boottime_usec() + wait_usec;
+        loop_timer_in(c->call_timer, 0);
 }
 
 static void call_said(struct credentials *c)
@@ -303,7 +305,8 @@ static void call_said(struct credentials *c)
         /* 409: not given to us in its present life; the watch will show it, and then it is said again. */
         if (!c->call_is_reject && (c->call_status == 409 || c->call_status < 300))
                 w->said = c->call_version;
-        backoff_reset(&c->call_backoff);
+        backoff_reset(&w->call_backoff);
+        w->call_usec = 0;
         loop_timer_in(c->call_timer, 0);
 }
 
@@ -341,25 +344,32 @@ static void open_call(struct credentials *c, struct watched *w, bool is_reject)
                 call_failed(c, r);
 }
 
+/* One that failed waits by itself: the trouble of one secret does not hold back what is to be said of another. */
 static void next_call(void *arg)
 {
         struct credentials *c = arg;
+        uint64_t now = clock_boottime_usec(), soonest = USEC_NEVER;
 
         if (c->call)
                 return;
         for (size_t i = 0; i < c->names_len; i++) {
                 struct watched *w = &c->names[i];
 
-                if (w->reject || w->ack) {
+                if (!w->reject && !w->ack)
+                        continue;
+                if (w->call_usec <= now) {
                         open_call(c, w, w->reject != 0);
                         return;
                 }
+                if (w->call_usec < soonest)
+                        soonest = w->call_usec;
         }
+        loop_timer_at(c->call_timer, soonest);
 }
 
 static void call_soon(struct credentials *c)
 {
-        if (!c->call && loop_timer_due(c->call_timer) == USEC_NEVER)
+        if (!c->call)
                 loop_timer_in(c->call_timer, 0);
 }
 
@@ -389,10 +399,11 @@ struct credentials *credentials_new(struct loop *loop, const char *socket_path, 
         while (names[c->names_len])
                 c->names_len++;
         c->names = mem_array(c->names_len, sizeof(*c->names));
-        for (size_t i = 0; i < c->names_len; i++)
-                c->names[i].name = mem_strdup(names[i]);
         c->watch_backoff = (struct backoff){.base_usec = BACKOFF_BASE_USEC, .cap_usec = BACKOFF_CAP_USEC};
-        c->call_backoff = c->watch_backoff;
+        for (size_t i = 0; i < c->names_len; i++) {
+                c->names[i].name = mem_strdup(names[i]);
+                c->names[i].call_backoff = c->watch_backoff;
+        }
         c->watch_timer = loop_timer_new(loop, open_watch, c);
         c->call_timer = loop_timer_new(loop, next_call, c);
         loop_timer_in(c->watch_timer, 0);

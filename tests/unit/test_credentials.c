@@ -21,6 +21,7 @@
 
 #define GIVE_UP_USEC (10 * USEC_PER_SEC)
 #define PEERS_MAX    32
+#define UNAVAILABLE  "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 #define STREAM_HEAD  "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 struct scene;
@@ -42,6 +43,7 @@ struct scene {
         int stream_fd;            /* of the newest watch; -1 */
         const char *watch_answer; /* NULL: a stream */
         const char *call_answer;  /* to a POST; "": close without a word */
+        const char *call_trouble; /* a POST to such a path is answered 503; NULL: none */
         struct buf requests;      /* the first lines and bodies, in order */
         unsigned watches;
 
@@ -160,7 +162,9 @@ static void answer(struct peer_conn *p, const char *body)
                         s->stream_fd = p->fd;
                 return;
         }
-        if (s->call_answer[0])
+        if (s->call_trouble && memmem(text, strcspn(text, "\r"), s->call_trouble, strlen(s->call_trouble)))
+                say(p->fd, UNAVAILABLE);
+        else if (s->call_answer[0])
                 say(p->fd, s->call_answer);
         hang_up(p);
 }
@@ -461,7 +465,7 @@ static void an_acknowledgement_is_tried_again_until_it_is_said(void **state)
         s->call_answer = "";
         credentials_ack(s->credentials, "db", 7);
         until_asked(s, "/ack");
-        s->call_answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+        s->call_answer = UNAVAILABLE;
         forget(s);
         until_asked(s, "/ack");
         s->call_answer = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -472,6 +476,24 @@ static void an_acknowledgement_is_tried_again_until_it_is_said(void **state)
         credentials_ack(s->credentials, "tls", 2);
         until_asked(s, "/tls/ack");
         assert_int_equal(count(&s->requests, "/db/ack"), 0);
+}
+
+static void what_fails_for_one_secret_holds_back_no_other(void **state)
+{
+        struct scene *s = *state;
+
+        run_until(s, is_watched, "");
+        s->call_trouble = "/db/";
+        credentials_ack(s->credentials, "db", 7);
+        credentials_ack(s->credentials, "tls", 3);
+        until_asked(s, "/tls/ack HTTP/1.1{\"version\":3");
+        credentials_reject(s->credentials, "db", 7);
+        credentials_ack(s->credentials, "tls", 4);
+        until_asked(s, "/tls/ack HTTP/1.1{\"version\":4");
+        s->call_trouble = NULL;
+        forget(s);
+        until_asked(s, "/db/ack HTTP/1.1{\"version\":7");
+        assert_int_equal(count(&s->requests, "/tls/"), 0);
 }
 
 static void a_newer_acknowledgement_takes_the_older_ones_place(void **state)
@@ -546,6 +568,7 @@ int main(void)
                 TEST(reread_may_be_asked_for_in_a_callback),
                 TEST(an_acknowledgement_is_said_as_the_protocol_wants_it),
                 TEST(an_acknowledgement_is_tried_again_until_it_is_said),
+                TEST(what_fails_for_one_secret_holds_back_no_other),
                 TEST(a_newer_acknowledgement_takes_the_older_ones_place),
                 TEST(an_acknowledgement_that_the_agent_forgot_is_said_again),
                 TEST(a_reject_is_tried_once),
