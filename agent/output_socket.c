@@ -29,7 +29,7 @@ static const struct http_limits unix_limits = {
         .unsent_max = 256 * 1024,
 };
 
-static const struct http_limits tcp_limits = {
+static const struct http_limits metrics_limits = {
         .target_max = 1024,
         .head_max = 8192,
         .body_max = 1024,
@@ -67,7 +67,7 @@ static const struct route unix_routes[] = {
         {"/agent/v1/reload", ENDPOINT_RELOAD, "POST", socket_reload},
 };
 
-static const struct route tcp_routes[] = {
+static const struct route metrics_routes[] = {
         {"/metrics", ENDPOINT_METRICS, "GET, HEAD", socket_metrics},
         {"/agent/v1/metrics", ENDPOINT_METRICS, "GET, HEAD", socket_metrics},
         {"/agent/v1/health", ENDPOINT_HEALTH, "GET, HEAD", socket_health},
@@ -155,11 +155,11 @@ static void on_unix_request(struct http_request *req, void *arg)
         dispatch(&call, unix_routes, array_len(unix_routes));
 }
 
-static void on_tcp_request(struct http_request *req, void *arg)
+static void on_metrics_request(struct http_request *req, void *arg)
 {
         struct socket_call call = {.o = arg, .req = req, .endpoint = ENDPOINT_NONE};
 
-        dispatch(&call, tcp_routes, array_len(tcp_routes));
+        dispatch(&call, metrics_routes, array_len(metrics_routes));
 }
 
 static int on_unix_accept(struct http_conn *conn, void *arg)
@@ -179,10 +179,11 @@ static void on_unix_close(struct http_conn *conn, void *arg)
         socket_peers_leave(o->peers, conn);
 }
 
-static char *refusal(int status, const char *detail, const char **ret_type, void *arg)
+static char *refusal(const struct http_conn *conn, int status, const char *detail, const char **ret_type, void *arg)
 {
         struct output_socket *o = arg;
 
+        (void)conn;
         output_metrics_count(o->metrics, ENDPOINT_NONE, status);
         *ret_type = "application/json";
         return socket_error_body(detail);
@@ -195,8 +196,8 @@ static const struct http_handler unix_handler = {
         .on_close = on_unix_close,
 };
 
-static const struct http_handler tcp_handler = {
-        .on_request = on_tcp_request,
+static const struct http_handler metrics_handler = {
+        .on_request = on_metrics_request,
         .refusal = refusal,
 };
 
@@ -230,11 +231,16 @@ static int take_over_unix(const struct config_listener *l, int *ret_fd)
         return 0;
 }
 
-static void serve_unix(struct output_socket *o, int fd)
+/* The role says what is answered, not where the listener stands. */
+static void serve(struct output_socket *o, const struct config_listener *l, int fd)
 {
-        if (!o->server)
-                o->server = http_server_new(o->ctx.loop, &unix_limits, &unix_handler, o);
-        http_server_add_listener(o->server, fd, true);
+        struct http_server **server = l->metrics_only ? &o->metrics_server : &o->server;
+
+        if (!*server && l->metrics_only)
+                *server = http_server_new(o->ctx.loop, &metrics_limits, &metrics_handler, o);
+        else if (!*server)
+                *server = http_server_new(o->ctx.loop, &unix_limits, &unix_handler, o);
+        http_server_add_listener(*server, fd, l->is_unix);
 }
 
 static int listen_unix(struct output_socket *o, const struct config_listener *l)
@@ -243,7 +249,7 @@ static int listen_unix(struct output_socket *o, const struct config_listener *l)
 
         err = take_over_unix(l, &fd);
         if (err == 0)
-                serve_unix(o, fd);
+                serve(o, l, fd);
         if (err != -ENOENT)
                 return err;
         err = unixsock_listen(l->address, l->socket_mode, l->socket_gid, BACKLOG, &fd);
@@ -261,8 +267,8 @@ static int listen_unix(struct output_socket *o, const struct config_listener *l)
                 close(fd);
                 return err;
         }
-        serve_unix(o, fd);
-        log_info("listening on %s", l->address);
+        serve(o, l, fd);
+        log_info("%s on %s", l->metrics_only ? "metrics and health" : "listening", l->address);
         return 0;
 }
 
@@ -276,9 +282,7 @@ static int listen_tcp(struct output_socket *o, const struct config_listener *l)
                 log_error("%s: %s", l->where, error);
                 return err;
         }
-        if (!o->tcp_server)
-                o->tcp_server = http_server_new(o->ctx.loop, &tcp_limits, &tcp_handler, o);
-        http_server_add_listener(o->tcp_server, fd, false);
+        serve(o, l, fd);
         log_info("metrics and health on http://%s", l->address);
         return 0;
 }
@@ -289,7 +293,7 @@ static void socket_stop(void *self)
 
         store_unsubscribe(o->ctx.store, on_change, o);
         http_server_free(o->server);
-        http_server_free(o->tcp_server);
+        http_server_free(o->metrics_server);
         for (size_t i = 0; i < o->paths_len; i++) {
                 unlink(o->paths[i]);
                 mem_free(o->paths[i]);
@@ -327,7 +331,7 @@ static int socket_start(const struct output_context *ctx, void **ret_self)
 static bool same_listener(const struct config_listener *a, const struct config_listener *b)
 {
         return a->is_unix == b->is_unix && strcmp(a->address, b->address) == 0 && a->socket_mode == b->socket_mode &&
-               a->socket_uid == b->socket_uid && a->socket_gid == b->socket_gid;
+               a->socket_uid == b->socket_uid && a->socket_gid == b->socket_gid && a->metrics_only == b->metrics_only;
 }
 
 /* The rights of streams that are open were looked at with STORE_RIGHTS; here only who is an operator changes. */

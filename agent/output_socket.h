@@ -40,7 +40,7 @@ enum socket_endpoint { /* the label of leasekeeper_socket_requests_total */
 
 struct output_socket {
         struct output_context ctx;               /* ctx.config changes with a reload */
-        struct http_server *server, *tcp_server; /* NULL where no listener wants them */
+        struct http_server *server, *metrics_server; /* NULL where no listener wants them */
         struct socket_peers *peers;
         struct output_watch *watch;
         struct output_metrics *metrics;

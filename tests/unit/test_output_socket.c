@@ -531,14 +531,48 @@ static void refusals_are_counted_from_zero(void **state)
         assert_non_null(strstr(after, "leasekeeper_socket_requests_total{endpoint=\"secret\",code=\"403\"} 1\n"));
 }
 
+static const char *const metrics_there[] = {"/metrics", "/agent/v1/metrics", "/agent/v1/health"};
+static const char *const metrics_not_there[] = {"/agent/v1/secrets",        "/agent/v1/secrets/db",
+                                                "/agent/v1/status",         "/agent/v1/rotate",
+                                                "/v1/database/creds/notes", "/agent/v1/watch?name=db"};
+
+/* address NULL: the world's own socket */
+static void assert_metrics_only(struct world *w, const char *address)
+{
+        for (size_t i = 0; i < array_len(metrics_there); i++) {
+                cleanup_free char *answer = client_ask(w, address ? tcp_connect(address) : client_connect(w), "GET",
+                                                       metrics_there[i], "", "");
+
+                assert_status(answer, 200);
+        }
+        for (size_t i = 0; i < array_len(metrics_not_there); i++) {
+                cleanup_free char *answer = client_ask(w, address ? tcp_connect(address) : client_connect(w), "GET",
+                                                       metrics_not_there[i], "", "");
+
+                assert_status(answer, 404);
+        }
+}
+
+static void a_socket_for_metrics_only_has_no_secrets(void **state)
+{
+        struct world *w = *state;
+
+        world_add(w, "db", "database/creds/notes", getuid());
+        world_publish(w, "db", DB_DATA, 60);
+        world_stop(w);
+        w->listeners[0].metrics_only = true;
+        world_start(w);
+        assert_metrics_only(w, NULL);
+        world_stop(w);
+        w->listeners[0].metrics_only = false;
+        world_start(w);
+}
+
 static void the_metrics_port_has_no_secrets(void **state)
 {
         struct world *w = *state;
         struct config_listener both[2] = {w->listeners[0], {.address = NULL}};
         char address[TCP_ADDRESS_LEN];
-        static const char *const there[] = {"/metrics", "/agent/v1/metrics", "/agent/v1/health"};
-        static const char *const not_there[] = {"/agent/v1/secrets", "/agent/v1/secrets/db", "/agent/v1/status",
-                                                "/v1/database/creds/notes", "/agent/v1/watch?name=db"};
 
         world_add(w, "db", "database/creds/notes", getuid());
         world_publish(w, "db", DB_DATA, 60);
@@ -548,16 +582,7 @@ static void the_metrics_port_has_no_secrets(void **state)
         w->config.listeners = both;
         w->config.listeners_len = 2;
         world_start(w);
-        for (size_t i = 0; i < array_len(there); i++) {
-                cleanup_free char *answer = client_ask(w, tcp_connect(address), "GET", there[i], "", "");
-
-                assert_status(answer, 200);
-        }
-        for (size_t i = 0; i < array_len(not_there); i++) {
-                cleanup_free char *answer = client_ask(w, tcp_connect(address), "GET", not_there[i], "", "");
-
-                assert_status(answer, 404);
-        }
+        assert_metrics_only(w, address);
         world_stop(w);
         w->config.listeners = w->listeners;
         w->config.listeners_len = 1;
@@ -605,6 +630,7 @@ int main(void)
                 T(metrics_tell_the_state_that_health_tells),
                 T(refusals_are_counted_from_zero),
                 T(the_metrics_port_has_no_secrets),
+                T(a_socket_for_metrics_only_has_no_secrets),
                 T(the_socket_goes_with_the_agent),
         };
 
