@@ -194,12 +194,13 @@ static struct store_secret *find_readable(const struct socket_call *call)
         return first;
 }
 
-/* Only the version that the agent keeps can be read; a client that wants another gets no wrong one. */
-static bool wants_old_version(const struct socket_call *call)
+/* Only the version that the agent keeps can be read, and nothing be listed; who wants else gets no wrong answer. */
+static bool wants_else(const struct socket_call *call)
 {
         cleanup_free char *version = http_request_param(call->req, "version", 0);
+        cleanup_free char *list = http_request_param(call->req, "list", 0);
 
-        return version && *version && strcmp(version, "0") != 0;
+        return (version && *version && strcmp(version, "0") != 0) || (list && strcmp(list, "true") == 0);
 }
 
 /**
@@ -210,14 +211,15 @@ static bool wants_old_version(const struct socket_call *call)
  */
 void socket_vault(const struct socket_call *call)
 {
+        const char *method = http_request_method(call->req);
         struct store_secret *s;
 
-        if (strcmp(http_request_method(call->req), "GET") != 0) {
-                socket_reply_denied(call, call->name);
+        if (strcmp(call->name, "sys/health") == 0 && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)) {
+                reply_health(call);
                 return;
         }
-        if (strcmp(call->name, "sys/health") == 0) {
-                reply_health(call);
+        if (strcmp(method, "GET") != 0) {
+                socket_reply_denied(call, call->name);
                 return;
         }
         if (strcmp(call->name, "auth/token/lookup-self") == 0) {
@@ -229,7 +231,7 @@ void socket_vault(const struct socket_call *call)
                 return;
         }
         s = find_readable(call);
-        if (!s || wants_old_version(call))
+        if (!s || wants_else(call))
                 socket_reply_denied(call, call->name);
         else
                 reply_secret(call, s);

@@ -100,6 +100,16 @@ static void an_older_kv_version_is_not_faked(void **state)
         assert_int_equal(answer_status(any), 200);
 }
 
+static void a_list_is_not_answered_with_the_secret(void **state)
+{
+        struct world *w = *state;
+        cleanup_free char *list = NULL;
+
+        add_kv2(w);
+        list = client_get(w, "/v1/kv/data/notes/dbinfo?list=true");
+        assert_int_equal(answer_status(list), 403);
+}
+
 static void mounts_of_other_engines(void **state)
 {
         struct world *w = *state;
@@ -130,12 +140,14 @@ static void health_for_clients_that_ask_first(void **state)
 {
         struct world *w = *state;
         cleanup_json json_t *body = get_json(w, "/v1/sys/health", 200);
+        cleanup_free char *head = client_ask(w, client_connect(w), "HEAD", "/v1/sys/health", "", "");
         uint64_t now = 0;
 
         assert_true(json_flag(body, "initialized"));
         assert_true(json_is_false(json_object_get(body, "sealed")));
         assert_true(json_u64(body, "server_time_utc", &now));
         assert_in_range(now, clock_realtime_usec() / USEC_PER_SEC - 5, clock_realtime_usec() / USEC_PER_SEC);
+        assert_int_equal(answer_status(head), 200);
 }
 
 static void anything_else_is_403(void **state)
@@ -196,6 +208,7 @@ int main(void)
                 T(a_lease_reads_as_from_vault),
                 T(kv_version_2_keeps_its_inner_data),
                 T(an_older_kv_version_is_not_faked),
+                T(a_list_is_not_answered_with_the_secret),
                 T(mounts_of_other_engines),
                 T(the_token_is_not_shown),
                 T(health_for_clients_that_ask_first),
