@@ -512,7 +512,9 @@ struct http_call *http_client_send(struct http_client *c, const struct http_clie
         call->on_reply = on_reply;
         call->arg = arg;
         call->start_usec = clock_monotonic_usec();
-        call->timeout_usec = request->timeout_usec ? request->timeout_usec : c->timeout_usec;
+        call->timeout_usec = c->timeout_usec;
+        if (request->timeout_usec && request->timeout_usec < c->timeout_usec)
+                call->timeout_usec = request->timeout_usec;
         call->body = secret_new(HTTP_CLIENT_BODY_MAX);
         call->timer = loop_timer_new(c->loop, on_deadline, call);
         LIST_INSERT_HEAD(&c->calls, call, entry);

@@ -30,7 +30,7 @@ struct http_client_request { /* borrowed until http_client_send() returns */
         const char *secret_header;          /* "X-Vault-Token"; NULL where there is none */
         const struct secret *secret_value;
         const struct secret *body;          /* NULL: none. Sent as application/json unless headers say otherwise */
-        uint64_t timeout_usec;              /* 0: the client's */
+        uint64_t timeout_usec;              /* the client's where that is shorter, or this is 0 */
 };
 
 struct http_client_reply { /* borrowed while on_reply runs */

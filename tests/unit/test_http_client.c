@@ -323,6 +323,32 @@ static void client_may_be_freed_at_a_deadline(void **state)
         assert_null(s.client);
 }
 
+static void on_timeout_stop(const struct http_client_reply *reply, void *arg)
+{
+        struct scene *s = arg;
+
+        assert_int_equal(reply->error, -ETIMEDOUT);
+        assert_non_null(strstr(reply->error_text, "within 0.1 s"));
+        s->replies++;
+        loop_stop(fake_loop);
+}
+
+static void a_request_waits_no_longer_than_the_client_may(void **state)
+{
+        struct scene s = {
+                .client = fake_client(&fake_vault, (struct http_client_config){.timeout_usec = 100 * USEC_PER_MSEC})};
+
+        (void)state;
+        fake_script("slow", "[{\"half_open\":true}]");
+        http_client_send(
+                s.client,
+                &(struct http_client_request){.method = "GET", .path = "/v1/slow", .timeout_usec = 60 * USEC_PER_SEC},
+                on_timeout_stop, &s);
+        fake_run_loop();
+        assert_int_equal(s.replies, 1);
+        s.client = http_client_free(s.client);
+}
+
 static void on_last(const struct http_client_reply *reply, void *arg)
 {
         struct scene *s = arg;
@@ -445,6 +471,7 @@ int main(void)
                 cmocka_unit_test_setup(bad_configuration_is_explained, fake_before_each),
                 cmocka_unit_test_setup(client_may_be_freed_in_on_reply, fake_before_each),
                 cmocka_unit_test_setup(client_may_be_freed_at_a_deadline, fake_before_each),
+                cmocka_unit_test_setup(a_request_waits_no_longer_than_the_client_may, fake_before_each),
                 cmocka_unit_test_setup(calls_may_be_made_and_cancelled_in_on_reply, fake_before_each),
                 cmocka_unit_test_setup(no_secret_stays_in_memory, fake_before_each),
         };
