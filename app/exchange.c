@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#define STATUS_GONE 499 /* in the log: the client went away before its answer; nginx has called it so first */
+
 struct exchange {
         const struct services *services;
         struct http_request *req;
@@ -30,20 +32,20 @@ static void discard(struct exchange *x)
         mem_free(x);
 }
 
-/*
- * The access log: the route and never the path or the query, which may hold what a user wrote. Words with their names, so that it
- * is read by eye, by grep and by what collects logs; whether it is text or JSON and how the journal sees it is the log's matter.
- */
-static void log_request(const struct exchange *x, const char *status, size_t len)
+/* The access log: the route and never the path or the query, which may hold what a user wrote. */
+static void log_request(const struct exchange *x, int status, size_t len)
 {
-        enum log_level level = x->services->access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+        const struct log_field fields[] = {
+                {"method", http_method_text(x->method), 0},
+                {"route", http_route_text(x->route), 0},
+                {"status", NULL, (uint64_t)status},
+                {"bytes", NULL, len},
+                {"usec", NULL, clock_monotonic_usec() - http_request_start_usec(x->req)},
+                {"scheme", exchange_is_tls(x) ? "https" : "http", 0},
+                {"client", http_conn_address(http_request_conn(x->req)), 0},
+        };
 
-        if (!log_enabled(level))
-                return;
-        log_msg(level, "request method=%s route=%s status=%s bytes=%zu usec=%llu scheme=%s",
-                http_method_text(x->method), http_route_text(x->route), status, len,
-                (unsigned long long)(clock_monotonic_usec() - http_request_start_usec(x->req)),
-                exchange_is_tls(x) ? "https" : "http");
+        log_fields(x->services->access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "request", fields, array_len(fields));
 }
 
 static void on_gone(struct http_request *req, void *arg)
@@ -51,7 +53,7 @@ static void on_gone(struct http_request *req, void *arg)
         struct exchange *x = arg;
 
         (void)req;
-        log_request(x, "gone", 0);
+        log_request(x, STATUS_GONE, 0);
         discard(x);
 }
 
@@ -192,7 +194,7 @@ void exchange_reply(struct exchange *x, int status, const char *type, const void
         common_headers(x);
         end_old_connection(x);
         http_stats_count(x->services->stats, x->route, x->method, status, took_usec);
-        log_request(x, http_stats_code(status), len);
+        log_request(x, status, len);
         http_reply(x->req, status, type, body, len);
         discard(x);
 }

@@ -91,15 +91,22 @@ static int on_accept(struct http_conn *conn, void *arg)
         return 0;
 }
 
-static char *refusal(int status, const char *detail, const char **ret_type, void *arg)
+static char *refusal(const struct http_conn *conn, int status, const char *detail, const char **ret_type, void *arg)
 {
         struct front *f = arg;
+        const struct log_field fields[] = {
+                {"method", http_method_text(HTTP_OTHER), 0},
+                {"route", http_route_text(ROUTE_REFUSED), 0},
+                {"status", NULL, (uint64_t)status},
+                {"reason", detail, 0},
+                {"scheme", http_conn_is_tls(conn) ? "https" : "http", 0},
+                {"client", http_conn_address(conn), 0},
+        };
 
         http_stats_count(f->services.stats, ROUTE_REFUSED, HTTP_OTHER, status, 0);
-        log_msg(f->services.access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-                "request method=other route=refused status=%s: %s", http_stats_code(status), detail ? detail : "");
+        log_fields(f->services.access_log ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "request", fields, array_len(fields));
         *ret_type = PROBLEM_TYPE;
-        return problem_text(status, NULL, detail ? detail : "", NULL, NULL);
+        return problem_text(status, NULL, detail, NULL, NULL);
 }
 
 static void collect(void *arg)

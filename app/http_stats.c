@@ -110,14 +110,6 @@ static size_t code_index(int status)
 }
 
 /**
- * http_stats_code() - a status as it stands in metrics and logs
- */
-const char *http_stats_code(int status)
-{
-        return codes[code_index(status)].text;
-}
-
-/**
  * http_stats_count() - one request was answered
  * @took_usec: from its first byte
  */

@@ -29,7 +29,6 @@ enum http_route {
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER, HTTP_METHOD_COUNT };
 
 const char *http_route_text(enum http_route route); /* the route's template: "/api/v1/notes/{id}" */
-const char *http_stats_code(int status); /* as text; "other" for what is never answered here */
 const char *http_method_text(enum http_method method);
 enum http_method http_method_of(const char *token);
 

@@ -235,7 +235,7 @@ void conn_refuse(struct http_conn *c, int status, const char *detail)
         if (status == 503)
                 buf_str(&c->request.extra, "Retry-After: 1\r\n");
         if (h->refusal)
-                body = h->refusal(status, detail, &type, c->server->arg);
+                body = h->refusal(c, status, detail, &type, c->server->arg);
         if (!body)
                 body = mem_printf("%s\n", detail);
         c->linger = true;

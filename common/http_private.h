@@ -19,6 +19,7 @@ struct loop_watch;
 
 #define IN_FIRST ((size_t)2048) /* what each connection may receive without being counted */
 #define DRAIN_USEC USEC_PER_SEC /* while draining: how long a next request is waited for */
+#define ADDRESS_LEN 46 /* INET6_ADDRSTRLEN */
 #define DATE_LEN 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 enum conn_state {
@@ -71,6 +72,7 @@ struct http_conn {
         bool tls_eof, tls_broken, tls_bye_said;
 
         struct peer *peer;
+        char address[ADDRESS_LEN]; /* of the peer, numeric; "" on a UNIX socket */
         void *data;
         bool accepted;     /* the handler knows it: it gets on_close */
         bool eof;          /* the peer sends no more */

@@ -214,6 +214,17 @@ const struct peer *http_conn_peer(const struct http_conn *c)
 }
 
 /**
+ * http_conn_address() - where a TCP connection comes from
+ * @c: the connection
+ *
+ * Return: numeric, without the port; borrowed for the connection's life; "" on a UNIX socket.
+ */
+const char *http_conn_address(const struct http_conn *c)
+{
+        return c->address;
+}
+
+/**
  * http_conn_is_tls() - did the connection come in by a TLS listener?
  * @c: the connection
  */

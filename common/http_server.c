@@ -1,6 +1,7 @@
 /* common/http_server.c: the server: listeners, who is let in, draining, and the work left for a turn's end. */
 #include "common/http_private.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -144,7 +145,21 @@ static struct peer *look_up_peer(int fd)
         return mem_free(p);
 }
 
-static void let_in(struct http_listener *l, int fd)
+/* Kept from the beginning: of a connection that was reset the kernel tells no address any more. */
+static void note_address(struct http_conn *c, const struct sockaddr_storage *from)
+{
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
+        const struct sockaddr_in *four = (const struct sockaddr_in *)from;
+
+        if (from->ss_family == AF_INET)
+                (void)inet_ntop(AF_INET, &four->sin_addr, c->address, sizeof(c->address));
+        else if (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+                (void)inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], c->address, sizeof(c->address));
+        else if (from->ss_family == AF_INET6)
+                (void)inet_ntop(AF_INET6, &six->sin6_addr, c->address, sizeof(c->address));
+}
+
+static void let_in(struct http_listener *l, int fd, const struct sockaddr_storage *from)
 {
         struct http_server *s = l->server;
         struct bufferevent *tls = NULL;
@@ -162,6 +177,7 @@ static void let_in(struct http_listener *l, int fd)
                 return;
         }
         c = conn_new(s, tls ? -1 : fd, tls, peer);
+        note_address(c, from);
         if (room && s->handler.on_accept)
                 status = s->handler.on_accept(c, s->arg);
         if (room && status == 0) {
@@ -178,10 +194,12 @@ static void let_in(struct http_listener *l, int fd)
 static bool accept_some(struct http_listener *l)
 {
         for (unsigned i = 0; i < ACCEPT_MAX; i++) {
-                int conn_fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+                socklen_t from_len = sizeof(from);
+                int conn_fd = accept4(l->fd, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
                 if (conn_fd >= 0) {
-                        let_in(l, conn_fd);
+                        let_in(l, conn_fd, &from);
                         continue;
                 }
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

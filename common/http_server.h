@@ -46,7 +46,7 @@ struct http_handler {
         void (*on_request)(struct http_request *req, void *arg);
         /* The server itself refuses a request (400, 408, 413, 414, 417, 431, 501, 503, 505): the body to send. May be NULL: text/plain.
          * Return: new text (mem_free'd by the server), its content type in *ret_type. */
-        char *(*refusal)(int status, const char *detail, const char **ret_type, void *arg);
+        char *(*refusal)(const struct http_conn *conn, int status, const char *detail, const char **ret_type, void *arg);
         /* The connection is about to go: release what hangs on it. May be NULL. */
         void (*on_close)(struct http_conn *conn, void *arg);
 };
@@ -79,6 +79,7 @@ unsigned http_server_conns(const struct http_server *s);
 
 /* --- a connection --- */
 const struct peer *http_conn_peer(const struct http_conn *c); /* borrowed; NULL on TCP */
+const char *http_conn_address(const struct http_conn *c);    /* borrowed; numeric, "" on a UNIX socket */
 bool http_conn_is_tls(const struct http_conn *c);
 void *http_conn_data(const struct http_conn *c); /* what the handler hung on it */
 void http_conn_set_data(struct http_conn *c, void *data);

@@ -22,6 +22,7 @@
 #define LOG_LINE_MAX  4096 /* with its newline; what a pipe takes in one piece (PIPE_BUF) */
 #define LOG_TAIL_MAX  8    /* ..."} and the newline */
 #define LOG_WAIT_MSEC 200
+#define FIELD_MAX     72 /* of a field's text: eight, each byte escaped to six, still fit into a line */
 
 struct line {
         char text[LOG_LINE_MAX];
@@ -149,7 +150,8 @@ static void line_add_escaped(struct line *l, const char *text, size_t len, bool 
                 line_add(l, "...");
 }
 
-static void compose(struct line *l, enum log_level level, const char *text, size_t len, bool cut)
+/* What stands before an event's own words. */
+static void begin_line(struct line *l, enum log_level level)
 {
         static const char *const priority[] = {"<3>", "<4>", "<6>", "<7>", "<7>"};
         uint64_t now = clock_realtime_usec();
@@ -174,8 +176,31 @@ static void compose(struct line *l, enum log_level level, const char *text, size
                 line_add(l, level_names[level]);
                 line_add(l, " ");
         }
+}
+
+static void compose(struct line *l, enum log_level level, const char *text, size_t len, bool cut)
+{
+        begin_line(l, level);
         line_add_escaped(l, text, len, cut);
         line_add(l, sink.json ? "\"}\n" : "\n");
+}
+
+static void add_field(struct line *l, const struct log_field *f)
+{
+        bool is_quoted = f->text && (sink.json || f->text[strcspn(f->text, " \"")]);
+        char number[24];
+
+        line_add(l, sink.json ? ",\"" : " ");
+        line_add(l, f->name);
+        line_add(l, sink.json ? "\":" : "=");
+        if (!f->text) {
+                snprintf(number, sizeof(number), "%" PRIu64, f->number);
+                line_add(l, number);
+                return;
+        }
+        line_add(l, is_quoted ? "\"" : "");
+        line_add_escaped(l, f->text, strnlen(f->text, FIELD_MAX), false);
+        line_add(l, is_quoted ? "\"" : "");
 }
 
 static bool stderr_is_ready(int wait_msec)
@@ -207,7 +232,7 @@ static void write_line(const struct line *l)
  * A reader of stderr that stopped reading must not stop the program: the first line waits a moment for it, the others are
  * counted until it reads again. A pipe or socket that poll() calls ready takes a line of LOG_LINE_MAX without waiting.
  */
-static void emit(const struct line *l)
+static void emit_locked(const struct line *l)
 {
         struct line report;
         char text[96];
@@ -228,6 +253,13 @@ static void emit(const struct line *l)
                 }
         }
         write_line(l);
+}
+
+static void emit(const struct line *l)
+{
+        pthread_mutex_lock(&sink.lock);
+        emit_locked(l);
+        pthread_mutex_unlock(&sink.lock);
 }
 
 /* Drops the started character that a cut left at the end. */
@@ -262,9 +294,33 @@ void log_msg(enum log_level level, const char *fmt, ...)
                 len = snprintf(text, sizeof(text), "%s", fmt);
         cut = (size_t)len >= sizeof(text);
         compose(&line, level, text, cut ? whole_characters(text, sizeof(text) - 1) : (size_t)len, cut);
-
-        pthread_mutex_lock(&sink.lock);
         emit(&line);
-        pthread_mutex_unlock(&sink.lock);
+        errno = saved_errno;
+}
+
+/**
+ * log_fields() - writes one line of named values
+ * @level: level
+ * @what: what they are about, a word
+ * @fields: borrowed; names are words of ours, a text is cut at FIELD_MAX bytes. Never a secret
+ * @len: how many; eight at most
+ *
+ * As text "what name=value name=value", a value that is no single word in quotes; as JSON each is a member of the line's
+ * object, a number as a number. May be called where log_msg() may. errno stays as it was.
+ */
+void log_fields(enum log_level level, const char *what, const struct log_field *fields, size_t len)
+{
+        int saved_errno = errno;
+        struct line line;
+
+        if (!log_enabled(level))
+                return;
+        begin_line(&line, level);
+        line_add(&line, what);
+        line_add(&line, sink.json ? "\"" : "");
+        for (size_t i = 0; i < len; i++)
+                add_field(&line, &fields[i]);
+        line_add(&line, sink.json ? "}\n" : "\n");
+        emit(&line);
         errno = saved_errno;
 }

@@ -484,10 +484,33 @@ def test_the_access_log_has_one_line_a_request_and_no_text(served):
         wait_until("the lines", lambda: second.process.log_text().count("request method=") >= before + 4, 5)
         log = second.process.log_text()
         assert log.count("request method=") == before + 4
-        assert re.search(r"info request method=POST route=/api/v1/notes status=201 bytes=\d+ usec=\d+ scheme=http\n", log)
+        assert re.search(r"info request method=POST route=/api/v1/notes status=201 bytes=\d+ usec=\d+ "
+                         r"scheme=http client=127\.0\.0\.1\n", log)
         assert "route=none status=404" in log
-        assert "route=refused status=400" in log
+        assert re.search(r'route=refused status=400 reason="[^"\n]+" scheme=http client=127\.0\.0\.1\n', log)
         for word in ("private", "12345", "limit=7", "rubbish"):
             assert word not in log, word
+    finally:
+        assert second.stop() == 0
+
+
+def test_the_access_log_in_json_has_a_member_for_each_value(served):
+    stand, _ = served
+    second = App(stand.scratch, stand.agent, stand.pair.root_ca, name=f"{stand.tag}-json").start(words=("--log-format", "json"))
+
+    def requests():
+        lines = [json.loads(line) for line in second.process.log_text().splitlines()]
+        return [line for line in lines if line["message"] == "request" and line["route"] in ("/api/v1/notes", "refused")]
+    try:
+        second.ask("POST", "/api/v1/notes", {"text": "a very private matter"}, tls=True)
+        send(second, b"rubbish\r\n\r\n")
+        added, refused = wait_until("the lines", lambda: requests() if len(requests()) == 2 else None, 5)
+        assert added["time"] and added["level"] == "info" and added["program"] == "notesd"
+        assert added["method"] == "POST" and added["status"] == 201 and added["bytes"] > 20 and added["usec"] > 0
+        assert added["scheme"] == "https" and added["client"] == "127.0.0.1"
+        assert set(added) == {"time", "level", "program", "message", "method", "route", "status", "bytes", "usec", "scheme",
+                              "client"}
+        assert refused["status"] == 400 and refused["client"] == "127.0.0.1" and refused["reason"]
+        assert "private" not in second.process.log_text() and "rubbish" not in second.process.log_text()
     finally:
         assert second.stop() == 0

@@ -173,9 +173,10 @@ static void on_request(struct http_request *r, void *arg)
         }
 }
 
-static char *refusal(int status, const char *detail, const char **ret_type, void *arg)
+static char *refusal(const struct http_conn *conn, int status, const char *detail, const char **ret_type, void *arg)
 {
-        (void)arg;
+        assert_string_equal(http_conn_address(conn),
+                            ((struct http_scene *)arg)->transport == OVER_UNIX ? "" : "127.0.0.1");
         assert_true(detail[0] != '\0');
         *ret_type = "application/json";
         return mem_printf("{\"refused\":%d}", status);

@@ -167,6 +167,57 @@ static void json_line_is_an_object(void **state)
         json_decref(line);
 }
 
+/* A line that programs count: words for the eye, members for what collects JSON. */
+static void fields_are_members_of_the_object(void **state)
+{
+        const struct log_field fields[] = {
+                {"method", "GET", 0}, {"reason", "a \"b\"\n", 0}, {"bytes", NULL, UINT64_MAX}};
+        char error[128] = "";
+        const char *text;
+        json_t *line;
+
+        (void)state;
+        log_fields(LOG_LEVEL_INFO, "request", fields, 2);
+        assert_matches(logged(), "Z info request method=GET reason=\"a \"b\"\\\\n\"\n$");
+        log_fields(LOG_LEVEL_INFO, "request", fields + 2, 1);
+        assert_matches(logged(), "Z info request bytes=18446744073709551615\n$");
+        log_setup("tester", LOG_LEVEL_INFO, true);
+        log_fields(LOG_LEVEL_INFO, "request", fields, 2);
+        log_fields(LOG_LEVEL_DEBUG, "request", fields, 2);
+        text = logged();
+        assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+        line = json_read(text, strlen(text), error, sizeof(error));
+        assert_string_equal(error, "");
+        assert_int_equal(json_object_size(line), 6);
+        assert_string_equal(json_str(line, "message"), "request");
+        assert_string_equal(json_str(line, "method"), "GET");
+        assert_string_equal(json_str(line, "reason"), "a \"b\"\n");
+        json_decref(line);
+        log_fields(LOG_LEVEL_INFO, "request", &(struct log_field){"usec", NULL, 7}, 1);
+        assert_non_null(strstr(logged(), "\"message\":\"request\",\"usec\":7}\n"));
+}
+
+/* Whatever stands in them, the line is whole: one object and no more than a pipe takes in one piece. */
+static void the_longest_fields_fit_into_a_line(void **state)
+{
+        cleanup_free char *bell = mem_new(1001);
+        struct log_field fields[8];
+        const char *text;
+        json_t *line;
+
+        (void)state;
+        memset(bell, '\a', 1000);
+        for (size_t i = 0; i < array_len(fields); i++)
+                fields[i] = (struct log_field){"a_long_name", bell, 0};
+        log_setup("tester", LOG_LEVEL_INFO, true);
+        log_fields(LOG_LEVEL_INFO, "request", fields, array_len(fields));
+        text = logged();
+        assert_in_range(strlen(text), 3000, 4096);
+        line = json_loads(text, 0, NULL);
+        assert_non_null(line);
+        json_decref(line);
+}
+
 static void long_line_is_cut_at_4_kib(void **state)
 {
         cleanup_free char *quotes = mem_new(6001), *umlauts = mem_new(6001);
@@ -230,6 +281,8 @@ int main(void)
                 CAPTURED(level_names_are_read),
                 CAPTURED(one_event_is_one_line),
                 CAPTURED(json_line_is_an_object),
+                CAPTURED(fields_are_members_of_the_object),
+                CAPTURED(the_longest_fields_fit_into_a_line),
                 CAPTURED(long_line_is_cut_at_4_kib),
                 CAPTURED(unread_stderr_stops_nothing),
                 CAPTURED(errno_is_kept),
