@@ -34,6 +34,7 @@ TOKEN_USERS = ["agent/auth*.[ch]", "agent/token.[ch]", "agent/vault_link*.[ch]",
 # Where tests are cited; of some, each name in backquotes is a test's. What looks like one there and is none stands last.
 CITING_DOCUMENTS = ["README.md", "docs/*.md"]
 PROMISES = ["SECURITY.md", "LEASES.md"]
+OPERATIONS = "docs/OPERATIONS.md"
 NO_TESTS = {"allow_disk", "lease_duration", "max_ttl", "mint_burst", "rate_limit", "state_dir", "token_num_uses"}
 
 # Written in two halves, so that this file does not break its own rule.
@@ -265,9 +266,45 @@ def check_links(tree):
                     yield f"{document}:{number}: links to {target}, which is not there"
 
 
+def code_texts(tree):
+    """Return: the string literals of the daemons, neighbours joined, cut where printf puts something in."""
+    texts = set()
+    for name in (name for name in tree.c if not name.startswith("tests/")):
+        source = re.sub(r'"\s*(?:PRI\w+\s*)?"', "", read(name))
+        for literal in re.findall(r'"((?:[^"\\\n]|\\.)*)"', source):
+            texts.update(re.split(r"%[-+ 0#]*[\d*]*(?:\.[\d*]*)?(?:hh|h|ll|l|z)?[a-zA-Z]", re.sub(r"\\(.)", r"\1", literal)))
+    return "\0".join(texts)
+
+
+def is_said(text, known):
+    """Can it be put together of what the code knows, in pieces of seven letters and more?"""
+    while len(text) > 2:
+        length = next((n for n in range(len(text), 6, -1) if text[:n] in known), 0)
+        if not length:
+            return text in known
+        text = text[length:]
+    return True
+
+
+def check_quoted_logs(tree):
+    """Each log line that docs/OPERATIONS.md quotes is one that the code can write."""
+    known, in_log = code_texts(tree), False
+    lines = read(OPERATIONS).splitlines() if os.path.exists(OPERATIONS) else []
+    table = next((n for n, line in enumerate(lines) if line.startswith("| line | meaning |")), len(lines))
+    for number, line in enumerate(lines, 1):
+        in_log = line.startswith("- Log") or (in_log and line.startswith("  "))
+        quoted = re.findall(r"`([^`]+)`", line) if in_log and "of Vault" not in line else []
+        if number > table + 2:
+            quoted = re.findall(r"^\| `([^`]+)`", line)
+        for text in quoted:
+            for part in re.split(r"\.\.\.|\b[A-Z]{3,}\b|\bN\b|\b\d+\b|approle|^tls", text):
+                if not text.startswith("/") and not is_said(part.strip(" :;,()"), known):
+                    yield f"{OPERATIONS}:{number}: quotes `{text}`: nothing in the code says '{part.strip()}'"
+
+
 CHECKS = [check_format, check_floors, check_libraries, check_token, check_function_length, check_file_length,
           check_first_comment, check_typedefs, check_words, check_whitespace, check_shell, check_python,
-          check_cited_tests, check_links]
+          check_cited_tests, check_links, check_quoted_logs]
 
 
 def main():
