@@ -398,9 +398,10 @@ static int group_setup(void **state)
         free(shell("printf 'basicConstraints=critical,CA:TRUE\\nkeyUsage=keyCertSign\\n' > ca.ext && openssl x509 -req "
                    "-in ca.csr "
                    "-CA root.pem -CAkey root.key -CAcreateserial -days 2 -extfile ca.ext -out ca.pem"));
+        /* The same name and key identifier, another key: only the signature tells. */
         free(shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj /CN=Issuing "
-                   "-keyout "
-                   "stranger.key -out stranger.pem")); /* the same name, another key */
+                   "-addext subjectKeyIdentifier=$(openssl x509 -in ca.pem -noout -ext subjectKeyIdentifier | "
+                   "tail -n 1 | tr -d ' ') -keyout stranger.key -out stranger.pem"));
         return 0;
 }
 

@@ -194,6 +194,7 @@ static void unknown_and_forbidden_look_alike(void **state)
         } calls[] = {
                 {"GET", "/agent/v1/secrets/%s", ""},
                 {"GET", "/agent/v1/secrets/%s?after=1&wait=1s", ""},
+                {"GET", "/agent/v1/secrets/%s?after=no-number", ""},
                 {"GET", "/agent/v1/watch?name=%s", ""},
                 {"POST", "/agent/v1/secrets/%s/ack", "{\"version\":7,\"consumer\":\"a\"}"},
                 {"POST", "/agent/v1/secrets/%s/reject", "{\"version\":7,\"consumer\":\"a\",\"reason\":\"denied\"}"},
@@ -536,6 +537,9 @@ static const char *const metrics_not_there[] = {"/agent/v1/secrets",        "/ag
                                                 "/agent/v1/status",         "/agent/v1/rotate",
                                                 "/v1/database/creds/notes", "/agent/v1/watch?name=db"};
 
+static const char *const metrics_orders[] = {"/agent/v1/rotate", "/agent/v1/rotate/db", "/agent/v1/reload",
+                                             "/agent/v1/secrets/db/ack", "/agent/v1/secrets/db/reject"};
+
 /* address NULL: the world's own socket */
 static void assert_metrics_only(struct world *w, const char *address)
 {
@@ -548,6 +552,12 @@ static void assert_metrics_only(struct world *w, const char *address)
         for (size_t i = 0; i < array_len(metrics_not_there); i++) {
                 cleanup_free char *answer = client_ask(w, address ? tcp_connect(address) : client_connect(w), "GET",
                                                        metrics_not_there[i], "", "");
+
+                assert_status(answer, 404);
+        }
+        for (size_t i = 0; i < array_len(metrics_orders); i++) {
+                cleanup_free char *answer = client_ask(w, address ? tcp_connect(address) : client_connect(w), "POST",
+                                                       metrics_orders[i], "", "{\"version\":7,\"consumer\":\"a\"}");
 
                 assert_status(answer, 404);
         }

@@ -158,6 +158,7 @@ static void anything_else_is_403(void **state)
         world_add(w, "theirs", "database/creds/other", NOBODY);
         world_add(w, "tls", "pki/sign/notes", getuid());
         w->secrets[2].is_certificate = true;
+        world_add(w, "far", "far/creds/notes", NOBODY); /* not even that its engine is there */
         world_publish(w, "db", "{}", 60);
         world_publish(w, "theirs", "{}", 60);
         world_publish(w, "tls", "{}", 60);
@@ -173,6 +174,7 @@ static void anything_else_is_403(void **state)
         assert_403(w, "GET", "sys/mounts");
         assert_403(w, "GET", "sys/internal/ui/mounts/pki/sign/notes");
         assert_403(w, "GET", "sys/internal/ui/mounts/none");
+        assert_403(w, "GET", "sys/internal/ui/mounts/far");
         assert_403(w, "GET", "sys/internal/ui/mounts/data");
         assert_int_equal(w->given, 0);
 }

@@ -254,6 +254,40 @@ static void many_first_versions_go_out_as_fast_as_they_are_read(void **state)
         buf_done(&query);
 }
 
+/* The first versions are still going out when the right to one whose turn has not come is taken away. */
+static void a_right_taken_before_its_turn_closes_the_stream(void **state)
+{
+        struct world *w = *state;
+        cleanup_free char *big = mem_new(20001), *data = NULL;
+        struct config_allow other = {.has_uid = true, .uid = NOBODY};
+        struct buf in = BUF_INIT, query = BUF_INIT;
+        struct config_secret after;
+        int fd;
+
+        memset(big, 'x', 20000);
+        data = mem_printf("{\"v\":\"%s\"}", big);
+        for (int i = 0; i < 200; i++) { /* 4 MB: more than may lie unread and the kernel takes */
+                char name[16];
+
+                snprintf(name, sizeof(name), "s%03d", i);
+                world_add(w, name, "database/creds/notes", getuid());
+                world_publish(w, name, i < 199 ? data : "{\"last\":true}", 60);
+                buf_printf(&query, "%sname=%s", i ? "&" : "", name);
+        }
+        fd = open_stream(w, buf_text(&query));
+        client_receive(w, fd, &in, "id: s000:7\n");
+        after = w->secrets[199];
+        after.allow = &other;
+        store_set_config(w->store, store_find(w->store, "s199"), &after);
+        client_receive(w, fd, &in, NULL);
+        assert_null(strstr(in.data, "{\"last\":true}"));
+        assert_null(strstr(in.data, "id: s198:7\n"));
+        store_set_config(w->store, store_find(w->store, "s199"), &w->secrets[199]);
+        close(fd);
+        buf_done(&in);
+        buf_done(&query);
+}
+
 static void streams_end_with_the_agent(void **state)
 {
         struct world *w = *state;
@@ -386,6 +420,7 @@ int main(void)
                 T(a_removed_secret_is_lost),
                 T(slow_reader),
                 T(many_first_versions_go_out_as_fast_as_they_are_read),
+                T(a_right_taken_before_its_turn_closes_the_stream),
                 T(streams_end_with_the_agent),
                 T(long_poll_answers_with_the_next_version),
                 T(long_poll_answers_at_once_with_another_version),

@@ -1,7 +1,12 @@
 /* tests/unit/test_policy.c: who may read what: deny by default, the kernel's word alone. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -81,15 +86,83 @@ static void a_peer_without_a_pid_has_no_unit(void **state)
         assert_false(may_read(&allow, 1));
 }
 
-static void a_process_in_no_unit_or_another_is_refused(void **state)
+/* What systemd says of every process. These stand before libsystemd's, whose header is not for tests. */
+int sd_pid_get_unit(pid_t pid, char **ret_unit);
+int sd_pid_get_user_unit(pid_t pid, char **ret_unit);
+
+static const char *system_unit, *user_unit;
+
+static int say(const char *unit, char **ret_unit)
 {
-        static char unit[] = "no-such-unit-of-ours.service";
+        if (!unit)
+                return -ENODATA;
+        *ret_unit = strdup(unit);
+        return 0;
+}
+
+int sd_pid_get_unit(pid_t pid, char **ret_unit)
+{
+        (void)pid;
+        return say(system_unit, ret_unit);
+}
+
+int sd_pid_get_user_unit(pid_t pid, char **ret_unit)
+{
+        (void)pid;
+        return say(user_unit, ret_unit);
+}
+
+static bool unit_may_read(const struct peer *p)
+{
+        static char unit[] = "notesd.service";
         struct config_allow allow = {.unit = unit};
         const struct config_secret s = {.allow = &allow, .allow_len = 1};
+
+        return policy_may_read(&s, p);
+}
+
+static void a_unit_is_the_systems_own_and_that_one(void **state)
+{
         const struct peer self = {.uid = getuid(), .pid = getpid(), .pidfd = -1};
 
         (void)state;
-        assert_false(policy_may_read(&s, &self));
+        system_unit = "notesd.service";
+        user_unit = NULL;
+        assert_true(unit_may_read(&self));
+        system_unit = "notesd.service.d";
+        assert_false(unit_may_read(&self));
+        system_unit = NULL;
+        assert_false(unit_may_read(&self));
+        system_unit = "notesd.service";
+        user_unit = "notesd.service"; /* any user can have his manager start one of that name */
+        assert_false(unit_may_read(&self));
+}
+
+/* Its number may be another's by now, and what systemd says of the number another's unit. */
+static void a_peer_that_is_gone_has_no_unit(void **state)
+{
+        struct peer gone = {.uid = getuid(), .pidfd = -1};
+        int hold[2];
+
+        (void)state;
+        assert_int_equal(pipe(hold), 0);
+        gone.pid = fork();
+        if (gone.pid == 0) {
+                char end;
+
+                close(hold[1]);
+                _exit(read(hold[0], &end, 1) == 0 ? 0 : 1);
+        }
+        gone.pidfd = (int)syscall(SYS_pidfd_open, gone.pid, 0);
+        assert_true(gone.pidfd >= 0);
+        system_unit = "notesd.service";
+        user_unit = NULL;
+        assert_true(unit_may_read(&gone));
+        close(hold[1]);
+        close(hold[0]);
+        assert_int_equal(waitpid(gone.pid, NULL, 0), gone.pid);
+        assert_false(unit_may_read(&gone));
+        close(gone.pidfd);
 }
 
 static void operators_are_root_the_agent_and_their_group(void **state)
@@ -116,7 +189,8 @@ int main(void)
                 cmocka_unit_test(any_group_of_the_peer_counts),
                 cmocka_unit_test(all_in_a_block_any_of_the_blocks),
                 cmocka_unit_test(a_peer_without_a_pid_has_no_unit),
-                cmocka_unit_test(a_process_in_no_unit_or_another_is_refused),
+                cmocka_unit_test(a_unit_is_the_systems_own_and_that_one),
+                cmocka_unit_test(a_peer_that_is_gone_has_no_unit),
                 cmocka_unit_test(operators_are_root_the_agent_and_their_group),
         };
 

@@ -124,6 +124,21 @@ static void rule_10_state_is_its_owners_alone(void **state)
         (void)state;
 }
 
+/* Who owns the folder may put there what he likes, a token of his own too. */
+static void rule_10_folder_of_somebody_else_is_refused(void **state)
+{
+        struct state *st = NULL;
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(mkdir(where, 0700), 0);
+        assert_int_equal(chown(where, 60002, (gid_t)-1), 0);
+        assert_int_equal(state_open(where, "here", &st), -EPERM);
+        assert_null(st);
+        assert_false(is_there("lock"));
+        (void)state;
+}
+
 static void rule_10_second_agent_is_refused(void **state)
 {
         struct state *st = opened("here"), *second = NULL;
@@ -231,6 +246,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(rule_10_what_was_saved_is_there_for_the_next_life, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(rule_10_state_is_its_owners_alone, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(rule_10_folder_of_somebody_else_is_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(rule_10_second_agent_is_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(rule_10_state_of_another_vault_is_set_aside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(rule_10_damaged_or_foreign_files_are_set_aside_each_alone, set_up,

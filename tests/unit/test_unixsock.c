@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,29 @@ struct scene {
         char path[64];
         int fd;
 };
+
+/* What the path of a socket was when it was given a name, and when it began to be one that can be connected to. */
+static struct {
+        const char *path; /* NULL: nobody looks */
+        struct stat bound, listening;
+} look;
+
+/* These stand before the C library's: what is done in between is seen by no other test. */
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+        int r = (int)syscall(SYS_bind, fd, addr, len);
+
+        if (look.path)
+                assert_int_equal(stat(look.path, &look.bound), 0);
+        return r;
+}
+
+int listen(int fd, int backlog)
+{
+        if (look.path)
+                assert_int_equal(stat(look.path, &look.listening), 0);
+        return (int)syscall(SYS_listen, fd, backlog);
+}
 
 static int set_up(void **state)
 {
@@ -66,6 +90,22 @@ static void mode_and_group_are_as_asked(void **state)
         assert_int_equal(st.st_gid, gid);
         assert_int_equal(fcntl(s->fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
         assert_int_equal(fcntl(s->fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+}
+
+/* Not for a moment has it the umask's rights, and whoever connects meets the owner and the mode that were asked for. */
+static void nobody_gets_in_before_mode_and_group_are_set(void **state)
+{
+        struct scene *s = *state;
+        mode_t old = umask(0);
+        gid_t gid = geteuid() == 0 ? 12345 : getegid();
+
+        look.path = s->path;
+        assert_int_equal(unixsock_listen(s->path, 0660, gid, 8, &s->fd), 0);
+        look.path = NULL;
+        umask(old);
+        assert_int_equal(look.bound.st_mode & 07777, 0);
+        assert_int_equal(look.listening.st_mode & 07777, 0660);
+        assert_int_equal(look.listening.st_gid, gid);
 }
 
 static void umask_does_not_take_from_the_mode(void **state)
@@ -264,6 +304,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(mode_and_group_are_as_asked, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(nobody_gets_in_before_mode_and_group_are_set, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(umask_does_not_take_from_the_mode, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(dead_socket_is_replaced, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(living_socket_is_left_alone, set_up, tear_down),
