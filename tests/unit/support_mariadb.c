@@ -324,3 +324,29 @@ void mariadb_restart(struct mariadb *m)
         serve(m);
         mariadb_sql(m, "USE " DATABASE);
 }
+
+struct mariadb *server;
+
+int mariadb_set_up(void **state)
+{
+        (void)state;
+        server = mariadb_new();
+        if (server)
+                mariadb_add_user(server, "app", "p");
+        return 0;
+}
+
+int mariadb_tear_down(void **state)
+{
+        (void)state;
+        server = mariadb_free(server);
+        return 0;
+}
+
+int mariadb_fresh(void **state)
+{
+        (void)state;
+        if (server)
+                mariadb_sql(server, "TRUNCATE notes");
+        return 0;
+}

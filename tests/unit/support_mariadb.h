@@ -22,4 +22,17 @@ void mariadb_resume(struct mariadb *m);
 void mariadb_crash(struct mariadb *m);                 /* SIGKILL */
 void mariadb_restart(struct mariadb *m);               /* after a crash: same data, socket and port */
 
+/* One server for all tests of a program, made and ended by cmocka's group; its user "app" has the password "p". */
+extern struct mariadb *server; /* NULL where there is none on this machine */
+int mariadb_set_up(void **state);
+int mariadb_tear_down(void **state);
+int mariadb_fresh(void **state); /* before a test: the table is empty */
+
+#define need_server()                                                                                                  \
+        do {                                                                                                           \
+                (void)state;                                                                                           \
+                if (!server)                                                                                           \
+                        skip();                                                                                        \
+        } while (0)
+
 #endif

@@ -39,9 +39,9 @@ static void on_change(const struct db_swap_status *status, void *arg)
         d->changes++;
 }
 
-void desk_begin(struct desk *d, struct mariadb *server, const struct notes_config *config)
+void desk_begin(struct desk *d, struct mariadb *mariadb, const struct notes_config *config)
 {
-        *d = (struct desk){.server = server};
+        *d = (struct desk){.mariadb = mariadb};
         d->loop = loop_new();
         d->metrics = metrics_new();
         d->swap = db_swap_new(d->loop, d->metrics, on_change, d);
@@ -68,7 +68,7 @@ void desk_login(struct desk *d, uint64_t version, const char *user, const char *
 void desk_place(struct desk *d, uint64_t version, const char *socket, bool again)
 {
         struct db_place place = {.version = version,
-                                 .socket = mem_strdup(socket ? socket : mariadb_socket(d->server)),
+                                 .socket = mem_strdup(socket ? socket : mariadb_socket(d->mariadb)),
                                  .database = mem_strdup(mariadb_database())};
 
         db_swap_offer_place(d->swap, &place, again);
@@ -177,4 +177,22 @@ void on_outcome(const struct notes_result *r, void *outcome)
         o->id = o->ids[0];
         snprintf(o->key, sizeof(o->key), "%s", r->key);
         snprintf(o->reason, sizeof(o->reason), "%s", r->reason);
+}
+
+struct outcome desk_add(struct desk *d, const char *text, const char *key)
+{
+        struct outcome o = {0};
+
+        notes_add(d->notes, text, strlen(text), key, on_outcome, &o);
+        desk_until_done(d, &o, 1);
+        return o;
+}
+
+struct outcome desk_list(struct desk *d, unsigned limit, uint64_t before)
+{
+        struct outcome o = {0};
+
+        notes_list(d->notes, limit, before, on_outcome, &o);
+        desk_until_done(d, &o, 1);
+        return o;
 }

@@ -23,7 +23,7 @@ struct outcome { /* of one call */
 };
 
 struct desk {
-        struct mariadb *server;
+        struct mariadb *mariadb;
         struct loop *loop;
         struct metrics *metrics;
         struct db_swap *swap;
@@ -33,7 +33,7 @@ struct desk {
         unsigned changes;
 };
 
-void desk_begin(struct desk *d, struct mariadb *server, const struct notes_config *config);
+void desk_begin(struct desk *d, struct mariadb *mariadb, const struct notes_config *config);
 void desk_end(struct desk *d);
 void desk_login(struct desk *d, uint64_t version, const char *user, const char *password, bool again);
 void desk_place(struct desk *d, uint64_t version, const char *socket, bool again); /* socket NULL: the server's */
@@ -44,6 +44,8 @@ void desk_until(struct desk *d, bool (*cond)(void *arg), void *arg);
 void desk_until_done(struct desk *d, struct outcome *outcomes, size_t len);
 void desk_until_version(struct desk *d, uint64_t login, uint64_t place); /* in use, and all older sessions closed */
 void desk_turn(struct desk *d, uint64_t usec);
+struct outcome desk_add(struct desk *d, const char *text, const char *key); /* and what came of it */
+struct outcome desk_list(struct desk *d, unsigned limit, uint64_t before);
 void on_outcome(const struct notes_result *r, void *outcome); /* a notes_fn */
 
 #endif

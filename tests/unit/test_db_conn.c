@@ -22,40 +22,20 @@
 
 #define PASSWORD "correct-horse-7"
 
-static struct mariadb *server;
-
 static int set_up(void **state)
 {
-        (void)state;
         db_thread_begin();
-        server = mariadb_new();
+        mariadb_set_up(state);
         if (server)
-                mariadb_add_user(server, "app", PASSWORD);
+                mariadb_sql(server, "ALTER USER app IDENTIFIED BY '" PASSWORD "'");
         return 0;
 }
 
 static int tear_down(void **state)
 {
-        (void)state;
         db_thread_end();
-        server = mariadb_free(server);
-        return 0;
+        return mariadb_tear_down(state);
 }
-
-static int fresh(void **state)
-{
-        (void)state;
-        if (server)
-                mariadb_sql(server, "TRUNCATE notes");
-        return 0;
-}
-
-#define need_server()                                                                                                  \
-        do {                                                                                                           \
-                (void)state;                                                                                           \
-                if (!server)                                                                                           \
-                        skip();                                                                                        \
-        } while (0)
 
 static struct db_place by_socket(void)
 {
@@ -463,16 +443,16 @@ static void the_ca_is_read_where_the_process_is_not_dumpable(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(text_is_kept_exactly, fresh),
-                cmocka_unit_test_setup(a_bad_row_is_refused_and_the_session_lives, fresh),
-                cmocka_unit_test_setup(ids_belong_to_their_rows, fresh),
-                cmocka_unit_test_setup(a_duplicate_stops_the_whole_statement, fresh),
-                cmocka_unit_test_setup(pages_are_newest_first_below_an_id, fresh),
-                cmocka_unit_test_setup(times_are_utc, fresh),
-                cmocka_unit_test_setup(lax_server_settings_do_not_matter, fresh),
+                cmocka_unit_test_setup(text_is_kept_exactly, mariadb_fresh),
+                cmocka_unit_test_setup(a_bad_row_is_refused_and_the_session_lives, mariadb_fresh),
+                cmocka_unit_test_setup(ids_belong_to_their_rows, mariadb_fresh),
+                cmocka_unit_test_setup(a_duplicate_stops_the_whole_statement, mariadb_fresh),
+                cmocka_unit_test_setup(pages_are_newest_first_below_an_id, mariadb_fresh),
+                cmocka_unit_test_setup(times_are_utc, mariadb_fresh),
+                cmocka_unit_test_setup(lax_server_settings_do_not_matter, mariadb_fresh),
                 cmocka_unit_test(ids_are_read_back_where_there_is_no_returning),
                 cmocka_unit_test(faults_have_names),
-                cmocka_unit_test_setup(a_killed_session_is_dead, fresh),
+                cmocka_unit_test_setup(a_killed_session_is_dead, mariadb_fresh),
                 cmocka_unit_test(an_aborted_session_is_dead),
                 cmocka_unit_test(a_host_may_hold_its_port),
                 cmocka_unit_test(a_ca_means_tls_and_the_right_server),

@@ -15,40 +15,17 @@
 #include "tests/unit/support_mariadb.h"
 #include "tests/unit/support_notes.h"
 
-static struct mariadb *server;
 static const struct notes_config config = {
         .wait_usec = 15 * USEC_PER_SEC, .deadline_usec = 18 * USEC_PER_SEC, .queue_max = 1000};
 
-static int set_up(void **state)
-{
-        (void)state;
-        server = mariadb_new();
-        return 0;
-}
-
-static int tear_down(void **state)
-{
-        (void)state;
-        server = mariadb_free(server);
-        return 0;
-}
-
 static int fresh(void **state)
 {
-        (void)state;
-        if (!server)
-                return 0;
-        mariadb_sql(server, "TRUNCATE notes; DROP USER IF EXISTS app, u2, u3, u4");
-        mariadb_add_user(server, "app", "p");
-        return 0;
+        if (server) {
+                mariadb_sql(server, "DROP USER IF EXISTS app, u2, u3, u4");
+                mariadb_add_user(server, "app", "p");
+        }
+        return mariadb_fresh(state);
 }
-
-#define need_server()                                                                                                  \
-        do {                                                                                                           \
-                (void)state;                                                                                           \
-                if (!server)                                                                                           \
-                        skip();                                                                                        \
-        } while (0)
 
 static uint64_t sessions_of(const char *user)
 {
@@ -89,24 +66,6 @@ static bool has_error(void *arg)
         return d->error[0] != '\0' && d->status.offered_login && d->status.offered_place;
 }
 
-static enum notes_outcome list_now(struct desk *d)
-{
-        struct outcome o = {0};
-
-        notes_list(d->notes, 1, 0, on_outcome, &o);
-        desk_until_done(d, &o, 1);
-        return o.outcome;
-}
-
-static enum notes_outcome add_now(struct desk *d, const char *text)
-{
-        struct outcome o = {0};
-
-        notes_add(d->notes, text, strlen(text), NULL, on_outcome, &o);
-        desk_until_done(d, &o, 1);
-        return o.outcome;
-}
-
 static void the_pair_is_proved_when_both_are_known(void **state)
 {
         struct desk d;
@@ -140,7 +99,7 @@ static void idle_sessions_move_too(void **state)
         desk_until_version(&d, 2, 1);
         desk_until(&d, app_has_no_session, NULL);
         assert_int_equal(sessions_of("u2"), 2);
-        assert_int_equal(list_now(&d), NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         desk_end(&d);
 }
 
@@ -265,8 +224,8 @@ static void a_denied_login_is_told_and_tried_again(void **state)
         assert_true(d.status.newest_failed);
         assert_non_null(strstr(d.error, "1045"));
         assert_null(strstr(d.error, "\"q\""));
-        assert_int_equal(list_now(&d), NOTES_OK);
-        assert_int_equal(add_now(&d, "kept"), NOTES_CREATED);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
+        assert_int_equal(desk_add(&d, "kept", NULL).outcome, NOTES_CREATED);
         mariadb_add_user(server, "u2", "q");
         desk_until_version(&d, 2, 1);
         assert_false(d.status.login_denied);
@@ -330,8 +289,8 @@ static void a_session_that_works_is_used_on(void **state)
         desk_begin(&d, server, &config);
         desk_ready(&d);
         mariadb_sql(server, "DROP USER app");
-        assert_int_equal(list_now(&d), NOTES_OK);
-        assert_int_equal(add_now(&d, "still here"), NOTES_CREATED);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
+        assert_int_equal(desk_add(&d, "still here", NULL).outcome, NOTES_CREATED);
         assert_true(d.status.working);
         desk_end(&d);
 }
@@ -373,7 +332,7 @@ static void a_bad_place_does_not_hold_up_the_login(void **state)
         assert_int_equal(d.status.offered_place, 2);
         assert_false(d.status.login_denied);
         assert_non_null(strstr(d.error, "/nonexistent/sock"));
-        assert_int_equal(list_now(&d), NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         desk_place(&d, 3, NULL, false);
         desk_until_version(&d, 2, 3);
         assert_string_equal(d.error, "");
@@ -435,7 +394,7 @@ static void a_login_that_cannot_do_the_work_is_not_used(void **state)
         desk_until(&d, has_error, &d);
         assert_int_equal(d.status.login_version, 1);
         assert_false(d.status.login_denied);
-        assert_int_equal(add_now(&d, "old one works"), NOTES_CREATED);
+        assert_int_equal(desk_add(&d, "old one works", NULL).outcome, NOTES_CREATED);
         mariadb_sql(server, "GRANT INSERT ON notes TO u3");
         desk_until_version(&d, 2, 1);
         desk_end(&d);
@@ -486,7 +445,7 @@ static void the_next_host_is_used_where_one_fails(void **state)
         desk_hosts(&d, 1, hosts, false);
         desk_login(&d, 1, "app", "p", false);
         desk_until_version(&d, 1, 1);
-        assert_int_equal(add_now(&d, "on the second"), NOTES_CREATED);
+        assert_int_equal(desk_add(&d, "on the second", NULL).outcome, NOTES_CREATED);
         assert_int_equal(mariadb_number(second, "SELECT COUNT(*) FROM notes"), 1);
         mariadb_free(second);
         stream_next(&s);
@@ -513,9 +472,9 @@ static void a_demoted_primary_is_left(void **state)
         desk_hosts(&d, 1, hosts, false);
         desk_login(&d, 1, "app", "p", false);
         desk_until_version(&d, 1, 1);
-        assert_int_equal(add_now(&d, "before"), NOTES_CREATED);
+        assert_int_equal(desk_add(&d, "before", NULL).outcome, NOTES_CREATED);
         mariadb_sql(second, "SET GLOBAL read_only = 1");
-        assert_int_equal(add_now(&d, "after"), NOTES_CREATED);
+        assert_int_equal(desk_add(&d, "after", NULL).outcome, NOTES_CREATED);
         assert_int_equal(mariadb_number(second, "SELECT COUNT(*) FROM notes"), 1);
         assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 1);
         desk_until_version(&d, 1, 1);
@@ -523,10 +482,10 @@ static void a_demoted_primary_is_left(void **state)
 
         mariadb_sql(server, "SET GLOBAL read_only = 1");
         notes_add(d.notes, "nowhere yet", 11, NULL, on_outcome, &o);
-        assert_int_equal(list_now(&d), NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         desk_turn(&d, 300000);
         assert_false(o.done);
-        assert_int_equal(list_now(&d), NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         mariadb_sql(server, "SET GLOBAL read_only = 0");
         desk_until_done(&d, &o, 1);
         assert_int_equal(o.outcome, NOTES_CREATED);
@@ -550,7 +509,7 @@ static void freeing_while_it_dials_ends(void **state)
         desk_end(&d);
         desk_begin(&d, server, &config);
         desk_ready(&d);
-        assert_int_equal(list_now(&d), NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         desk_end(&d);
 }
 
@@ -576,5 +535,5 @@ int main(void)
                 cmocka_unit_test_setup(rotate_under_load, fresh),
         };
 
-        return cmocka_run_group_tests(tests, set_up, tear_down);
+        return cmocka_run_group_tests(tests, mariadb_set_up, mariadb_tear_down);
 }

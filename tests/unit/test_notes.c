@@ -19,66 +19,16 @@
 
 #define MANY 200
 
-static struct mariadb *server;
 static const struct notes_config patient = {
         .wait_usec = 15 * USEC_PER_SEC, .deadline_usec = 18 * USEC_PER_SEC, .queue_max = 1000};
 static const struct notes_config hurried = {
         .wait_usec = 200 * USEC_PER_MSEC, .deadline_usec = 600 * USEC_PER_MSEC, .queue_max = 1000};
-
-static int set_up(void **state)
-{
-        (void)state;
-        server = mariadb_new();
-        if (server)
-                mariadb_add_user(server, "app", "p");
-        return 0;
-}
-
-static int tear_down(void **state)
-{
-        (void)state;
-        server = mariadb_free(server);
-        return 0;
-}
-
-static int fresh(void **state)
-{
-        (void)state;
-        if (server)
-                mariadb_sql(server, "TRUNCATE notes");
-        return 0;
-}
-
-#define need_server()                                                                                                  \
-        do {                                                                                                           \
-                (void)state;                                                                                           \
-                if (!server)                                                                                           \
-                        skip();                                                                                        \
-        } while (0)
 
 static uint64_t statements(const char *which)
 {
         return mariadb_number(server,
                               "SELECT variable_value FROM information_schema.global_status WHERE variable_name = '%s'",
                               which);
-}
-
-static struct outcome add_now(struct desk *d, const char *text, const char *key)
-{
-        struct outcome o = {0};
-
-        notes_add(d->notes, text, strlen(text), key, on_outcome, &o);
-        desk_until_done(d, &o, 1);
-        return o;
-}
-
-static struct outcome list_now(struct desk *d, unsigned limit, uint64_t before)
-{
-        struct outcome o = {0};
-
-        notes_list(d->notes, limit, before, on_outcome, &o);
-        desk_until_done(d, &o, 1);
-        return o;
 }
 
 static void a_call_never_answers_before_it_returns(void **state)
@@ -109,13 +59,13 @@ static void pages_end_with_no_next(void **state)
         desk_begin(&d, server, &patient);
         desk_ready(&d);
         for (size_t i = 0; i < 5; i++)
-                ids[i] = add_now(&d, "x", NULL).id;
-        o = list_now(&d, 2, 0);
+                ids[i] = desk_add(&d, "x", NULL).id;
+        o = desk_list(&d, 2, 0);
         assert_int_equal(o.outcome, NOTES_OK);
         assert_int_equal(o.len, 2);
         assert_int_equal(o.ids[0], ids[4]);
         assert_int_equal(o.next, ids[3]);
-        o = list_now(&d, 3, o.next);
+        o = desk_list(&d, 3, o.next);
         assert_int_equal(o.len, 3);
         assert_int_equal(o.ids[2], ids[0]);
         assert_int_equal(o.next, 0);
@@ -131,7 +81,7 @@ static void get_finds_or_says_not(void **state)
         need_server();
         desk_begin(&d, server, &patient);
         desk_ready(&d);
-        id = add_now(&d, "here", NULL).id;
+        id = desk_add(&d, "here", NULL).id;
         notes_get(d.notes, id, on_outcome, &o[0]);
         notes_get(d.notes, id + 1, on_outcome, &o[1]);
         desk_until_done(&d, o, 2);
@@ -298,14 +248,14 @@ static void the_same_key_and_text_is_the_same_note(void **state)
         need_server();
         desk_begin(&d, server, &patient);
         desk_ready(&d);
-        first = add_now(&d, "text", "key-1");
-        second = add_now(&d, "text", "key-1");
-        other = add_now(&d, "text ", "key-1");
+        first = desk_add(&d, "text", "key-1");
+        second = desk_add(&d, "text", "key-1");
+        other = desk_add(&d, "text ", "key-1");
         assert_int_equal(first.outcome, NOTES_CREATED);
         assert_int_equal(second.outcome, NOTES_OK);
         assert_int_equal(second.id, first.id);
         assert_int_equal(other.outcome, NOTES_KEY_REUSED);
-        assert_int_equal(add_now(&d, "text", "KEY-1").outcome, NOTES_CREATED);
+        assert_int_equal(desk_add(&d, "text", "KEY-1").outcome, NOTES_CREATED);
         assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 2);
         desk_end(&d);
 }
@@ -323,7 +273,7 @@ static void keys_hold_within_a_batch(void **state)
         need_server();
         desk_begin(&d, server, &patient);
         desk_ready(&d);
-        old = add_now(&d, "old", "old");
+        old = desk_add(&d, "old", "old");
         desk_end(&d);
         desk_begin(&d, server, &patient);
         for (size_t i = 0; i < 8; i++)
@@ -345,7 +295,7 @@ static void made_up_keys_are_no_clients(void **state)
         need_server();
         desk_begin(&d, server, &patient);
         desk_ready(&d);
-        add_now(&d, "x", NULL);
+        desk_add(&d, "x", NULL);
         assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes WHERE ORD(idempotency_key) = 1 AND "
                                                 "LENGTH(idempotency_key) = 17"),
                          1);
@@ -369,11 +319,11 @@ static void an_unknown_outcome_is_settled_by_its_key(void **state)
         assert_in_range(strlen(o[0].key), 1, NOTES_KEY_MAX);
         for (const char *c = o[0].key; *c; c++)
                 assert_in_range(*c, 0x21, 0x7e);
-        again = add_now(&d, "mine", o[0].key);
+        again = desk_add(&d, "mine", o[0].key);
         assert_true(again.outcome == NOTES_OK || again.outcome == NOTES_CREATED);
-        again = add_now(&d, "mine", o[0].key);
+        again = desk_add(&d, "mine", o[0].key);
         assert_int_equal(again.outcome, NOTES_OK);
-        assert_int_equal(add_now(&d, "other", o[0].key).outcome, NOTES_KEY_REUSED);
+        assert_int_equal(desk_add(&d, "other", o[0].key).outcome, NOTES_KEY_REUSED);
         assert_int_equal(mariadb_number(server, "SELECT COUNT(*) FROM notes"), 1);
         desk_end(&d);
 }
@@ -461,7 +411,7 @@ static void a_cancelled_call_says_nothing(void **state)
         calls[3] = notes_add(d.notes, "maybe", 5, NULL, on_outcome, &o[3]);
         notes_cancel(calls[2]);
         notes_cancel(calls[3]);
-        last = add_now(&d, "last", NULL);
+        last = desk_add(&d, "last", NULL);
         assert_int_equal(last.outcome, NOTES_CREATED);
         for (size_t i = 0; i < 4; i++)
                 assert_false(o[i].done);
@@ -601,7 +551,7 @@ static void dies_idle(struct desk *d)
         struct outcome o[2] = {0};
 
         desk_until_version(d, 1, 1);
-        assert_int_equal(add_now(d, "before", NULL).outcome, NOTES_CREATED);
+        assert_int_equal(desk_add(d, "before", NULL).outcome, NOTES_CREATED);
         mariadb_crash(server);
         notes_add(d->notes, "after", 5, NULL, on_outcome, &o[0]);
         notes_list(d->notes, 1, 0, on_outcome, &o[1]);
@@ -658,9 +608,9 @@ static void a_revoked_grant_is_unavailable_not_unknown(void **state)
         desk_begin(&d, server, &hurried);
         desk_ready(&d);
         mariadb_sql(server, "REVOKE INSERT ON notes FROM app");
-        o = add_now(&d, "x", NULL);
+        o = desk_add(&d, "x", NULL);
         assert_int_equal(o.outcome, NOTES_UNAVAILABLE);
-        assert_int_equal(list_now(&d, 1, 0).outcome, NOTES_OK);
+        assert_int_equal(desk_list(&d, 1, 0).outcome, NOTES_OK);
         mariadb_sql(server, "GRANT INSERT ON notes TO app");
         desk_end(&d);
 }
@@ -673,9 +623,9 @@ static void latency_is_counted_by_operation(void **state)
         need_server();
         desk_begin(&d, server, &patient);
         desk_ready(&d);
-        add_now(&d, "x", NULL);
-        list_now(&d, 1, 0);
-        list_now(&d, 1, 0);
+        desk_add(&d, "x", NULL);
+        desk_list(&d, 1, 0);
+        desk_list(&d, 1, 0);
         metrics_write(d.metrics, &out);
         assert_non_null(
                 strstr(buf_text(&out), "db_request_latency_seconds_count{operation=\"insert\",table=\"notes\"} 1\n"));
@@ -689,31 +639,31 @@ static void latency_is_counted_by_operation(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(a_call_never_answers_before_it_returns, fresh),
-                cmocka_unit_test_setup(pages_end_with_no_next, fresh),
-                cmocka_unit_test_setup(get_finds_or_says_not, fresh),
-                cmocka_unit_test_setup(reads_that_wait_share_a_query, fresh),
-                cmocka_unit_test_setup(a_list_shows_what_was_answered_before_it, fresh),
-                cmocka_unit_test_setup(writes_that_wait_go_in_one_statement, fresh),
-                cmocka_unit_test_setup(a_batch_fits_into_a_packet, fresh),
-                cmocka_unit_test_setup(a_bad_note_in_a_batch_fails_alone, fresh),
-                cmocka_unit_test_setup(the_same_key_and_text_is_the_same_note, fresh),
-                cmocka_unit_test_setup(keys_hold_within_a_batch, fresh),
-                cmocka_unit_test_setup(made_up_keys_are_no_clients, fresh),
-                cmocka_unit_test_setup(an_unknown_outcome_is_settled_by_its_key, fresh),
-                cmocka_unit_test_setup(without_credentials_calls_wait_and_then_fail, fresh),
-                cmocka_unit_test_setup(a_hanging_server_does_not_hold_calls, fresh),
-                cmocka_unit_test_setup(the_deadline_counts_from_the_requests_beginning, fresh),
-                cmocka_unit_test_setup(a_cancelled_call_says_nothing, fresh),
-                cmocka_unit_test_setup(freeing_ends_calls_without_a_word, fresh),
-                cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing, fresh),
-                cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing_on_mysql, fresh),
-                cmocka_unit_test_setup(a_crashed_server_loses_and_doubles_nothing, fresh),
-                cmocka_unit_test_setup(a_server_that_died_idle_leaves_no_note_in_doubt, fresh),
-                cmocka_unit_test_setup(a_busy_server_is_waited_for, fresh),
-                cmocka_unit_test_setup(a_revoked_grant_is_unavailable_not_unknown, fresh),
-                cmocka_unit_test_setup(latency_is_counted_by_operation, fresh),
+                cmocka_unit_test_setup(a_call_never_answers_before_it_returns, mariadb_fresh),
+                cmocka_unit_test_setup(pages_end_with_no_next, mariadb_fresh),
+                cmocka_unit_test_setup(get_finds_or_says_not, mariadb_fresh),
+                cmocka_unit_test_setup(reads_that_wait_share_a_query, mariadb_fresh),
+                cmocka_unit_test_setup(a_list_shows_what_was_answered_before_it, mariadb_fresh),
+                cmocka_unit_test_setup(writes_that_wait_go_in_one_statement, mariadb_fresh),
+                cmocka_unit_test_setup(a_batch_fits_into_a_packet, mariadb_fresh),
+                cmocka_unit_test_setup(a_bad_note_in_a_batch_fails_alone, mariadb_fresh),
+                cmocka_unit_test_setup(the_same_key_and_text_is_the_same_note, mariadb_fresh),
+                cmocka_unit_test_setup(keys_hold_within_a_batch, mariadb_fresh),
+                cmocka_unit_test_setup(made_up_keys_are_no_clients, mariadb_fresh),
+                cmocka_unit_test_setup(an_unknown_outcome_is_settled_by_its_key, mariadb_fresh),
+                cmocka_unit_test_setup(without_credentials_calls_wait_and_then_fail, mariadb_fresh),
+                cmocka_unit_test_setup(a_hanging_server_does_not_hold_calls, mariadb_fresh),
+                cmocka_unit_test_setup(the_deadline_counts_from_the_requests_beginning, mariadb_fresh),
+                cmocka_unit_test_setup(a_cancelled_call_says_nothing, mariadb_fresh),
+                cmocka_unit_test_setup(freeing_ends_calls_without_a_word, mariadb_fresh),
+                cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing, mariadb_fresh),
+                cmocka_unit_test_setup(killed_sessions_lose_and_double_nothing_on_mysql, mariadb_fresh),
+                cmocka_unit_test_setup(a_crashed_server_loses_and_doubles_nothing, mariadb_fresh),
+                cmocka_unit_test_setup(a_server_that_died_idle_leaves_no_note_in_doubt, mariadb_fresh),
+                cmocka_unit_test_setup(a_busy_server_is_waited_for, mariadb_fresh),
+                cmocka_unit_test_setup(a_revoked_grant_is_unavailable_not_unknown, mariadb_fresh),
+                cmocka_unit_test_setup(latency_is_counted_by_operation, mariadb_fresh),
         };
 
-        return cmocka_run_group_tests(tests, set_up, tear_down);
+        return cmocka_run_group_tests(tests, mariadb_set_up, mariadb_tear_down);
 }
