@@ -122,18 +122,44 @@ static int wait_for(const char *socket, const json_t *before, json_t *rotating)
         }
 }
 
-static void print_waiting(const json_t *waiting)
+/* What one that waits is waiting for, as its status tells it. Return: new. */
+static char *awaited(const json_t *secret)
 {
+        const char *next = json_str(secret, "next_action"), *state = json_str(secret, "state");
+        const char *error = json_str(secret, "last_error");
+        const json_t *holders = json_object_get(secret, "held_by");
+        const char *first = json_string_value(json_array_get(holders, 0));
+        size_t others = first ? json_array_size(holders) - 1 : 0;
+
+        if (next && strcmp(next, "wait for the mint budget") == 0)
+                return mem_strdup("the mint budget of its path");
+        if (first && others > 0)
+                return mem_printf("the version before, which is held by %s and %zu more", first, others);
+        if (first)
+                return mem_printf("the version before, which is held by %s", first);
+        if (state && strcmp(state, "replacing") == 0)
+                return mem_strdup("the version before to go");
+        return error && *error ? mem_printf("the next try, after: %s", error) : mem_strdup("its turn");
+}
+
+static void print_waiting(const char *socket, const json_t *waiting)
+{
+        int code;
+        cleanup_json json_t *now = json_array_size(waiting) > 0 ? read_secrets(socket, &code) : NULL;
         json_t *item;
         size_t i;
 
         json_array_foreach (waiting, i, item) {
                 const char *name = json_str(item, "name");
-                const json_t *after = json_object_get(item, "retry_after");
+                cleanup_free char *what = awaited(name ? find(now, name) : NULL);
+                uint64_t seconds = 0;
+                char until[CLOCK_TEXT_LEN];
 
-                printf("%s: waits, its turn comes by itself in about %.0f s\n", name ? name : "?",
-                       json_number_value(after));
+                (void)json_u64(item, "retry_after", &seconds);
+                printf("%s: waits for %s, until %s (%" PRIu64 " s); then it is replaced by itself\n", name ? name : "?",
+                       what, clock_rfc3339(clock_realtime_usec() + seconds * USEC_PER_SEC, until), seconds);
         }
+        fflush(stdout);
 }
 
 /**
@@ -142,13 +168,13 @@ static void print_waiting(const json_t *waiting)
  * @name:   of a secret; NULL: all
  * @wait:   return once the new versions are published and static ones read again, 30 s at most
  *
- * Return: exit code.
+ * Return: exit code: CTL_DONE where all that was named is replaced, or without @wait is going to be.
  */
 int ctl_rotate(const char *socket, const char *name, bool wait)
 {
         cleanup_buf struct buf path = BUF_INIT;
         cleanup_json json_t *before = NULL, *body = NULL;
-        json_t *rotating;
+        json_t *rotating, *waiting;
         struct ctl_reply r;
         int code = CTL_DONE, err;
 
@@ -171,9 +197,14 @@ int ctl_rotate(const char *socket, const char *name, bool wait)
         else if (r.status != 202)
                 code = ctl_refused(&r);
         ctl_reply_done(&r);
-        print_waiting(json_object_get(body, "waiting"));
+        waiting = json_object_get(body, "waiting");
+        print_waiting(socket, waiting);
         rotating = json_object_get(body, "rotating");
-        if (code != CTL_DONE || !wait || json_array_size(rotating) == 0)
+        if (code != CTL_DONE || !wait)
                 return code;
-        return wait_for(socket, before, rotating);
+        if (json_array_size(rotating) > 0)
+                code = wait_for(socket, before, rotating);
+        if (code == CTL_DONE && json_array_size(waiting) > 0)
+                code = ctl_fail("not all are replaced yet: %zu must wait", json_array_size(waiting));
+        return code;
 }

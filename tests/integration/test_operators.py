@@ -1,12 +1,14 @@
 """What operators see: the metrics that alerts are made of, and the command line where something has to wait."""
 
 import http.client
+import os
 import re
+import subprocess
 import time
 
 import pytest
 
-from daemons import ask
+from daemons import ask, base_env, bin_dir
 
 # The life of a lease, and the hour for which a test does not want to wait.
 LEASE, LEASE_SECONDS = "1h", 3600
@@ -57,3 +59,25 @@ def test_metrics_tell_health(stand, agent):
     agent.write_config()
     assert agent.ask("POST", "/agent/v1/reload").status == 400
     assert states() == {"ok": 0, "degraded": 1, "starting": 0, "failing": 0}
+
+
+def rotate(stand, *words):
+    return subprocess.run([os.path.join(bin_dir(), "leasekeeper"), "-socket", stand.agent.socket, "rotate", *words],
+                          capture_output=True, text=True, check=False, env=base_env(), timeout=60)
+
+
+def test_rotate_that_leaves_something_waiting_is_no_success(stand, agent):
+    """Of three, one is read again, one waits for a reader of the version before, one for its budget; all come by themselves."""
+    stand.secret("db", "?consumer=slow")
+    first = rotate(stand)
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = agent.versions()
+    again = rotate(stand)
+    assert again.returncode == 1
+    assert again.stderr == "leasekeeper: not all are replaced yet: 2 must wait\n"
+    until = r"until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+ s\); then it is replaced by itself$"
+    assert re.search(r"^db: waits for the version before, which is held by \d+/slow, " + until, again.stdout, re.M)
+    assert re.search(r"^tls: waits for the mint budget of its path, " + until, again.stdout, re.M)
+    assert re.search(r"^dbinfo: version \d+$", again.stdout, re.M)
+    assert rotate(stand, "-no-wait").returncode == 0
+    assert agent.versions() == before

@@ -61,6 +61,9 @@ static int on_rotate(const char *name, json_t **ret_body, uint64_t *ret_retry_af
         if (name && !store_find(w->store, name))
                 return 404;
         *ret_body = json_pack("{s:[s],s:[]}", "rotating", name ? name : "db", "waiting");
+        if (w->waiting)
+                json_array_append_new(json_object_get(*ret_body, "waiting"),
+                                      json_pack("{s:s,s:i}", "name", w->waiting, "retry_after", 90));
         *ret_retry_after_usec = 2500000;
         return w->rotate_status;
 }

@@ -33,6 +33,7 @@ struct world {
         /* what the fake agent above the seam saw, and what it answers */
         unsigned given, acked, rejected, denied;
         char *rotated; /* "" for all */
+        const char *waiting; /* rotate: this one waits for 90 s; NULL: none */
         int rotate_status, reload_status, health_status;
         json_t *status;
 };

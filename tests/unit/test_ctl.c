@@ -303,6 +303,44 @@ static void rotate_returns_when_a_static_one_was_read_again(void **state)
         run_done(&r);
 }
 
+static void set_two(struct world *w, int db_version, const char *next, const char *holder)
+{
+        json_decref(w->status);
+        w->status = json_pack("{s:[{s:s,s:s,s:i},{s:s,s:s,s:i,s:s,s:[]}]}", "secrets", "name", "db", "kind", "dynamic",
+                              "version", db_version, "name", "tls", "kind", "certificate", "version", 3, "next_action",
+                              next, "held_by");
+        if (holder)
+                json_array_append_new(
+                        json_object_get(json_array_get(json_object_get(w->status, "secrets"), 1), "held_by"),
+                        json_string(holder));
+}
+
+/* What is not replaced yet is no success: named, with what it waits for and until when. */
+static void rotate_names_what_has_to_wait(void **state)
+{
+        struct world *w = *state;
+        struct run r;
+
+        world_add(w, "db", "database/creds/notes", getuid());
+        w->waiting = "tls";
+        set_two(w, 7, "wait for the mint budget", NULL);
+        begin(w, &r, rotate, NULL);
+        wait_for_text(w, &r, "tls: waits for the mint budget of its path, until 20");
+        set_two(w, 8, "wait for the mint budget", NULL);
+        finish(w, &r);
+        assert_int_equal(r.code, CTL_FAILED);
+        assert_non_null(strstr(buf_text(&r.text[0]), "Z (90 s); then it is replaced by itself\n"));
+        assert_non_null(strstr(buf_text(&r.text[0]), "db: version 8\n"));
+        assert_string_equal(buf_text(&r.text[1]), "leasekeeper: not all are replaced yet: 1 must wait\n");
+        run_done(&r);
+        set_two(w, 8, "revoke", "1000/app");
+        begin(w, &r, rotate_no_wait, NULL);
+        finish(w, &r);
+        assert_int_equal(r.code, CTL_DONE);
+        assert_non_null(strstr(buf_text(&r.text[0]), "tls: waits for the version before, which is held by 1000/app, "));
+        run_done(&r);
+}
+
 static void rotate_that_cannot_says_when(void **state)
 {
         struct world *w = *state;
@@ -365,11 +403,17 @@ static void refused_reload_prints_the_findings(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                T(a_field_comes_byte_for_byte),         T(without_a_field_the_whole_answer),
-                T(refusals_are_said_in_one_line),       T(watch_prints_a_line_an_event),
-                T(rotate_returns_with_the_new_version), T(rotate_returns_when_a_static_one_was_read_again),
-                T(rotate_that_cannot_says_when),        T(status_is_a_table_for_people),
-                T(status_is_json_for_programs),         T(health_is_the_exit_code),
+                T(a_field_comes_byte_for_byte),
+                T(without_a_field_the_whole_answer),
+                T(refusals_are_said_in_one_line),
+                T(watch_prints_a_line_an_event),
+                T(rotate_returns_with_the_new_version),
+                T(rotate_returns_when_a_static_one_was_read_again),
+                T(rotate_names_what_has_to_wait),
+                T(rotate_that_cannot_says_when),
+                T(status_is_a_table_for_people),
+                T(status_is_json_for_programs),
+                T(health_is_the_exit_code),
                 T(refused_reload_prints_the_findings),
         };
 
