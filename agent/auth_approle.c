@@ -38,6 +38,29 @@ static int read_secret_id(const struct config_auth *config, struct auth_credenti
         return 1;
 }
 
+/* Return: is it another than was known? What is wrong with the file is said when a login is due. */
+static bool takes_role_id(const struct config_auth *config, struct auth_credentials *c)
+{
+        struct secret *value = NULL;
+        bool was_known = c->role != NULL;
+
+        if (auth_read_credential(config->role_id_file_path, &value) != 0)
+                return false;
+        if (was_known && secret_equal(c->role, value)) {
+                secret_free(value);
+                return false;
+        }
+        secret_replace(&c->role, value);
+        return was_known;
+}
+
+static int read_credentials(const struct config_auth *config, struct auth_credentials *c, char **ret_error)
+{
+        int r = read_secret_id(config, c, ret_error);
+
+        return r >= 0 && takes_role_id(config, c) ? 1 : r;
+}
+
 static int build_login(const struct config_auth *config, const struct auth_credentials *c, struct vault_request *ret,
                        char **ret_error)
 {
@@ -75,7 +98,7 @@ static void remove_file(const struct config_auth *config, struct auth_credential
 
 const struct login_method login_approle = {
         .name = "approle",
-        .read = read_secret_id,
+        .read = read_credentials,
         .login = build_login,
         .logged_in = remove_file,
 };

@@ -43,5 +43,6 @@ void auth_credentials_done(struct auth_credentials *c)
         secret_free(c->kept);
         secret_free(c->wrapping);
         secret_free(c->seen);
+        secret_free(c->role);
         *c = (struct auth_credentials){0};
 }

@@ -17,6 +17,7 @@ struct auth_credentials {
         struct secret *kept;     /* approle: the secret-id in use; NULL */
         struct secret *wrapping; /* a wrapping token that waits to be unwrapped; NULL */
         struct secret *seen;     /* what the file held when it was last read; NULL */
+        struct secret *role;     /* approle: the role-id, when it was last read; NULL */
         bool from_file;          /* `kept` came from the file, which may be removed after the login */
 };
 

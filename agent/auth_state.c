@@ -91,6 +91,7 @@ int auth_save(struct auth *a)
         set_secret(top, "kept", a->credentials.kept);
         set_secret(top, "wrapping", a->credentials.wrapping);
         set_secret(top, "seen", a->credentials.seen);
+        set_secret(top, "role", a->credentials.role);
         return state_save_tokens(a->state, top);
 }
 
@@ -136,5 +137,6 @@ void auth_load(struct auth *a)
         a->credentials.kept = get_secret(top, "kept");
         a->credentials.wrapping = get_secret(top, "wrapping");
         a->credentials.seen = get_secret(top, "seen");
+        a->credentials.role = get_secret(top, "role");
         a->credentials.from_file = json_flag(top, "from_file");
 }

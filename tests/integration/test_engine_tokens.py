@@ -1,5 +1,6 @@
 """Rules 6, 7, 15: leases and tokens that end or are taken away behind the agent's back, and tokens of each sort."""
 
+import os
 import time
 
 import pytest
@@ -149,6 +150,23 @@ def test_a_secret_id_file_that_changes_after_a_refusal_is_used_at_once(stand):
     began = time.monotonic()
     agent.wait_ready(10)
     assert time.monotonic() - began < 3
+    assert (made.logins(), made.leases()) == (1, 1)
+
+
+@side_by_side
+def test_a_role_id_file_that_is_corrected_after_a_refusal_is_used_at_once(stand):
+    """Rule 8: the role-id is as easily wrong as the secret-id, and Vault does not say which of them was."""
+    stand.provision(**CALM)
+    agent, made = stand.make_agent(wrapped=False), Made(stand)
+    agent.write_config()
+    agent.write_credentials()
+    with open(os.path.join(agent.conf, "role-id"), encoding="ascii") as f:
+        right = f.read()
+    put_file(agent, "role-id", "11111111-2222-3333-4444-555555555555")
+    agent.launch()
+    wait_for_log(agent, "invalid role or secret ID")
+    put_file(agent, "role-id", right)
+    agent.wait_ready(10)
     assert (made.logins(), made.leases()) == (1, 1)
 
 

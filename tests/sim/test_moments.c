@@ -202,6 +202,31 @@ static void missing_credentials_are_looked_for_again(void **state)
         (void)state;
 }
 
+/* Rule 8: the role-id was the wrong one, and not the secret-id: put right, it is used at once, also after a restart. */
+static void corrected_role_id_is_used_at_once(void **state)
+{
+        world.secret_id = "another";
+        start_with("db", DB);
+        world_run_to(100);
+        assert_int_equal(world.refused_logins, 2);
+        world_kill();
+        world_start(); /* the same role-id is no change */
+        world_run_for(100);
+        assert_int_equal(world.refused_logins, 2);
+        world_file("role-id", "another");
+        world_run_for(2);
+        assert_int_equal(world.refused_logins, 3);
+        world_kill();
+        world.secret_id = "right"; /* this Vault looks at that alone: with the next role-id it will do */
+        world_file("role-id", "role");
+        world_start();
+        world_run_for(2);
+        assert_int_equal(world.logins, 1);
+        assert_int_equal(world.refused_logins, 3);
+        assert_true(file_says("db.json", "\"u1\""));
+        (void)state;
+}
+
 /* Rule 8: the file is removed after the login, but not the fresh one that came a moment before. */
 static void fresh_credentials_are_not_removed_unread(void **state)
 {
@@ -414,6 +439,7 @@ int main(void)
                 TEST(exit_after_auth_ends_though_the_refusal_was_before_a_restart),
                 TEST(exit_after_auth_ended_too_early_is_no_success),
                 TEST(missing_credentials_are_looked_for_again),
+                TEST(corrected_role_id_is_used_at_once),
                 TEST(fresh_credentials_are_not_removed_unread),
                 TEST(secret_that_becomes_a_certificate_is_kept_as_one),
                 TEST(throttled_after_the_path_was_changed),
