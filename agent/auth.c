@@ -66,6 +66,7 @@ struct auth *auth_new(struct loop *loop, struct vault_link *link, struct state *
         a->events = *events;
         a->arg = arg;
         a->backoff = (struct backoff){.base_usec = USEC_PER_SEC, .cap_usec = 60 * USEC_PER_SEC};
+        a->revoke_backoff = a->backoff;
         a->timer = loop_timer_new(loop, on_timer, a);
         a->logins = metrics_add(metrics, METRIC_COUNTER, "leasekeeper_logins_total", "Logins to Vault.",
                                 "method,outcome", NULL);
@@ -99,6 +100,8 @@ struct auth *auth_free(struct auth *a)
                 return NULL;
         vault_link_cancel(a->call);
         vault_link_cancel(a->token_call);
+        vault_link_cancel(a->revoke_call);
+        token_unref(a->revoking);
         loop_timer_free(a->timer);
         loop_defer_cancel(a->loop, tell_refused_before, a);
         file_watch_free(a->files);
@@ -120,7 +123,7 @@ static void tell_expiry(struct auth *a, struct instant now)
                 metric_set(a->expiry, 0);
 }
 
-static void keep_old(struct auth *a, struct token *t)
+void auth_discard(struct auth *a, struct token *t)
 {
         if (a->old_len == AUTH_OLD_MAX) { /* left to its end */
                 token_unref(a->old[0]);
@@ -135,7 +138,7 @@ void auth_install(struct auth *a, struct token *t)
         struct instant now = auth_now();
 
         if (a->token && token_alive(a->token, now))
-                keep_old(a, a->token);
+                auth_discard(a, a->token);
         else
                 token_unref(a->token);
         a->token = t;
@@ -249,14 +252,16 @@ static void on_judged(const struct vault_reply *reply, void *arg)
         auth_step(a);
 }
 
-static void judge(struct auth *a)
+/* Return: is it asked? Not while it is being renewed: that answer tells as much. */
+static bool judge(struct auth *a)
 {
         struct vault_request request;
 
         if (a->token_call || !a->token || a->token->dead || a->token->refused_lookup)
-                return;
+                return false;
         vault_request_simple(&request, VAULT_TOKEN_LOOKUP);
         a->token_call = vault_link_send(a->link, LINK_TOKEN, &request, a->token, 0, on_judged, a);
+        return true;
 }
 
 /**
@@ -272,8 +277,8 @@ void auth_doubt(struct auth *a, struct token *t)
 
         if (t != a->token || (a->doubted_usec != 0 && now < a->doubted_usec + DOUBT_APART_USEC))
                 return;
-        a->doubted_usec = now;
-        judge(a);
+        if (judge(a))
+                a->doubted_usec = now;
 }
 
 static void token_ended(struct auth *a)
@@ -311,6 +316,7 @@ void auth_step(struct auth *a)
         enum token_step step = TOKEN_LOGIN;
         uint64_t at = USEC_NEVER;
 
+        auth_tend(a);
         if (a->token && !a->token->dead && now.boot_usec >= a->token->end_usec)
                 token_ended(a);
         if (a->token)
@@ -334,6 +340,8 @@ void auth_step(struct auth *a)
         }
         if (step == TOKEN_LOGIN && a->token)
                 at = usec_min(at, now.boot_usec < a->token->end_usec ? a->token->end_usec : USEC_NEVER);
+        if (a->revoke_usec > now.boot_usec)
+                at = usec_min(at, a->revoke_usec);
         loop_timer_at(a->timer, at);
 }
 
@@ -423,43 +431,67 @@ struct token *auth_find(const struct auth *a, uint64_t generation)
         return NULL;
 }
 
+static void drop_old(struct auth *a, size_t i)
+{
+        token_unref(a->old[i]);
+        a->old_len--;
+        memmove(&a->old[i], &a->old[i + 1], (a->old_len - i) * sizeof(a->old[0]));
+}
+
+/* Like a lease (rule 16): tried again until its own end, but where the policy forbids it, or it is dead already. */
 static void on_old_revoked(const struct vault_reply *reply, void *arg)
 {
-        if (reply->outcome != VAULT_OK && reply->outcome != VAULT_FORBIDDEN)
-                log_warn("revoking a replaced Vault token failed: %s (%ld); it is left to its end", reply->error,
-                         reply->status);
-        (void)arg;
+        struct auth *a = arg;
+        bool done = reply->outcome == VAULT_OK || reply->outcome == VAULT_FORBIDDEN;
+        uint64_t now = auth_now().boot_usec;
+
+        a->revoke_call = NULL;
+        if (done) {
+                for (size_t i = a->old_len; i-- > 0;)
+                        if (a->old[i] == a->revoking)
+                                drop_old(a, i);
+                backoff_reset(&a->revoke_backoff);
+                auth_save(a);
+        } else {
+                a->revoke_usec = usec_add(now, usec_max(backoff_next(&a->revoke_backoff, backoff_random()),
+                                                        usec_min(reply->retry_after_usec, 300 * USEC_PER_SEC)));
+                log_warn("revoking a replaced Vault token (accessor %s) failed: %s (%ld); next try in %.1f s",
+                         a->revoking->accessor, reply->error, reply->status, (double)(a->revoke_usec - now) / 1e6);
+        }
+        a->revoking = token_unref(a->revoking);
+        auth_step(a);
+}
+
+static void revoke_old(struct auth *a, struct token *t)
+{
+        struct vault_request request;
+
+        log_info("the replaced Vault token (accessor %s) has no lease left: revoking it", t->accessor);
+        a->revoking = token_ref(t);
+        vault_request_simple(&request, VAULT_TOKEN_REVOKE);
+        a->revoke_call = vault_link_send(a->link, LINK_LOOK_UP, &request, t, 0, on_old_revoked, a);
 }
 
 /**
- * auth_tend() - revokes each replaced token of which no lease is held any more
+ * auth_tend() - revokes the replaced tokens of which no lease is held any more, one after the other, and forgets those that ended
  * @a: the auth
  */
 void auth_tend(struct auth *a)
 {
         struct instant now = auth_now();
-        struct vault_request request;
-        bool changed = false;
+        bool may_ask = vault_link_is_open(a->link) && now.boot_usec >= a->revoke_usec, changed = false;
 
         for (size_t i = 0; i < a->old_len;) {
                 struct token *t = a->old[i];
 
-                if (t->leases > 0 && token_alive(t, now)) {
-                        i++;
+                if (!token_alive(t, now)) {
+                        drop_old(a, i);
+                        changed = true;
                         continue;
                 }
-                if (token_alive(t, now) && vault_link_is_open(a->link)) {
-                        log_info("the replaced Vault token (accessor %s) has no lease left: revoking it", t->accessor);
-                        vault_request_simple(&request, VAULT_TOKEN_REVOKE);
-                        vault_link_send(a->link, LINK_LOOK_UP, &request, t, 0, on_old_revoked, a);
-                } else if (token_alive(t, now)) {
-                        i++;
-                        continue;
-                }
-                token_unref(t);
-                a->old_len--;
-                memmove(&a->old[i], &a->old[i + 1], (a->old_len - i) * sizeof(a->old[0]));
-                changed = true;
+                if (t->leases == 0 && !a->revoking && may_ask)
+                        revoke_old(a, t);
+                i++;
         }
         if (changed)
                 auth_save(a);
@@ -522,7 +554,8 @@ void auth_revoke_all(struct auth *a, void (*done)(void *arg), void *arg)
         loop_timer_cancel(a->timer);
         vault_link_cancel(a->call);
         vault_link_cancel(a->token_call);
-        a->call = a->token_call = NULL;
+        vault_link_cancel(a->revoke_call);
+        a->call = a->token_call = a->revoke_call = NULL;
         a->farewell.done = done;
         a->farewell.arg = arg;
         say_farewell(a, a->token);

@@ -32,6 +32,10 @@ struct auth {
         struct token *candidate; /* logged in, not yet looked up */
         struct token *old[AUTH_OLD_MAX];
         size_t old_len;
+        struct token *revoking; /* one of them, referenced: its revocation is under way */
+        struct link_call *revoke_call;
+        uint64_t revoke_usec; /* the next revocation: not before */
+        struct backoff revoke_backoff;
         uint64_t last_generation;
 
         enum auth_phase phase;
@@ -62,6 +66,7 @@ void auth_set_error(struct auth *a, const char *fmt, ...) __attribute__((format(
 void auth_log_in(struct auth *a); /* auth_login.c: begins a login; ends in auth_install() or a later try */
 void auth_unwrap(struct auth *a); /* a wrapped secret-id came while no login is due */
 void auth_install(struct auth *a, struct token *t); /* steals t: it is current from now on */
+void auth_discard(struct auth *a, struct token *t); /* steals t: it is of no use, and revoked by auth_tend() */
 int auth_save(struct auth *a);                      /* auth_state.c */
 
 #endif

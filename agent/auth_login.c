@@ -70,6 +70,20 @@ static void send(struct auth *a, enum auth_phase phase, struct vault_request *re
         a->call = vault_link_send(a->link, LINK_TOKEN, request, t, 0, fn, a);
 }
 
+/* Leases cannot be kept with it. One that our login made is not left alive for nothing. */
+static void refuse_limited(struct auth *a, uint64_t uses)
+{
+        auth_set_error(a,
+                       "the token may be used %llu times only; leases cannot be kept with it: set token_num_uses = 0 "
+                       "for the role",
+                       (unsigned long long)uses);
+        if (a->method->login) {
+                auth_discard(a, a->candidate);
+                a->candidate = NULL;
+        }
+        refused(a);
+}
+
 static void on_looked_up(const struct vault_reply *reply, void *arg)
 {
         struct auth *a = arg;
@@ -77,12 +91,7 @@ static void on_looked_up(const struct vault_reply *reply, void *arg)
 
         a->call = NULL;
         if (reply->outcome == VAULT_OK && reply->token.num_uses > 0) {
-                auth_set_error(a,
-                               "the token may be used %llu times only; leases cannot be kept with it: set "
-                               "token_num_uses = 0 for "
-                               "the role",
-                               (unsigned long long)reply->token.num_uses);
-                refused(a);
+                refuse_limited(a, reply->token.num_uses);
                 return;
         }
         if (reply->outcome == VAULT_FORBIDDEN && !a->method->login) {
@@ -139,13 +148,7 @@ static void on_logged_in(const struct vault_reply *reply, void *arg)
         token_granted(a->candidate, auth_now(), reply->asked_usec, reply->auth.ttl_usec, reply->auth.renewable,
                       reply->auth.is_batch);
         if (reply->auth.num_uses > 0) {
-                auth_set_error(a,
-                               "the token may be used %llu times only; leases cannot be kept with it: set "
-                               "token_num_uses = 0 for "
-                               "the role",
-                               (unsigned long long)reply->auth.num_uses);
-                a->candidate = token_unref(a->candidate);
-                refused(a);
+                refuse_limited(a, reply->auth.num_uses);
                 return;
         }
         if (auth_save(a) < 0)

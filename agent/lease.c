@@ -278,12 +278,13 @@ void lease_looked_up(struct lease *l, struct instant now, uint64_t asked_usec, u
  * lease_look_up_failed() - no answer about the lease: nothing is known, asked again with back-off
  * @l: the lease
  * @now: when it failed
+ * @retry_after_usec: 0: none
  */
-void lease_look_up_failed(struct lease *l, struct instant now)
+void lease_look_up_failed(struct lease *l, struct instant now, uint64_t retry_after_usec)
 {
         uint64_t wait = usec_max(backoff_next(&l->backoff, now.random), USEC_PER_SEC / 2);
 
-        l->verify_usec = usec_add(now.boot_usec, wait);
+        l->verify_usec = usec_add(now.boot_usec, usec_max(wait, retry_after_usec));
 }
 
 /**

@@ -65,7 +65,7 @@ void lease_renew_failed(struct lease *l, struct instant now, enum vault_outcome 
                         uint64_t retry_after_usec);
 void lease_looked_up(struct lease *l, struct instant now, uint64_t asked_usec,
                      uint64_t ttl_usec); /* ttl_usec 0: gone */
-void lease_look_up_failed(struct lease *l, struct instant now);
+void lease_look_up_failed(struct lease *l, struct instant now, uint64_t retry_after_usec);
 void lease_replaced(struct lease *l, struct instant now, uint64_t grace_usec); /* starts g */
 void lease_revoke_failed(struct lease *l, struct instant now, enum vault_outcome outcome, uint64_t retry_after_usec);
 

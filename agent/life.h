@@ -126,7 +126,7 @@ void life_on_renew_failed(struct life *l, struct instant now, enum vault_outcome
                           uint64_t retry_after_usec);
 void life_on_looked_up(struct life *l, struct instant now, uint64_t asked_usec,
                        uint64_t ttl_usec); /* ttl_usec 0: gone */
-void life_on_look_up_failed(struct life *l, struct instant now);
+void life_on_look_up_failed(struct life *l, struct instant now, uint64_t retry_after_usec);
 void life_on_look_up_forbidden(struct life *l, struct instant now); /* rule 15: no more look-ups under this token */
 void life_on_revoked(struct life *l);
 void life_on_revoke_failed(struct life *l, struct instant now, enum vault_outcome outcome, uint64_t retry_after_usec);

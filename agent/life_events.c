@@ -341,12 +341,12 @@ void life_on_looked_up(struct life *l, struct instant now, uint64_t asked_usec, 
                 decide_denied(l, now);
 }
 
-void life_on_look_up_failed(struct life *l, struct instant now)
+void life_on_look_up_failed(struct life *l, struct instant now, uint64_t retry_after_usec)
 {
         struct lease *lease = landed(l);
 
         if (lease)
-                lease_look_up_failed(lease, now);
+                lease_look_up_failed(lease, now, usec_min(retry_after_usec, RETRY_AFTER_MAX));
 }
 
 void life_on_look_up_forbidden(struct life *l, struct instant now)

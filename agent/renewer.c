@@ -1,5 +1,4 @@
 /* agent/renewer.c: the secrets under care: made, adopted, stepped, published. What is sent and answered is renewer_request.c. */
-#include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,43 +24,6 @@ struct instant renewer_now(void)
 {
         return (struct instant){
                 .boot_usec = clock_boottime_usec(), .wall_usec = clock_realtime_usec(), .random = backoff_random()};
-}
-
-/* --- budgets by path --- */
-
-static int compare_budgets(const void *a, const void *b)
-{
-        const struct mint_budget *x = a, *y = b;
-
-        return strcmp(x->path, y->path);
-}
-
-static struct mint_budget *budget_get(struct renewer *r, const char *path, unsigned burst)
-{
-        struct mint_budget key = {.path = mem_strdup(path)}, **found = tfind(&key, &r->budgets, compare_budgets), *b;
-
-        mem_free(key.path);
-        if (found) {
-                (*found)->refs++;
-                (*found)->bucket.burst = burst > (*found)->bucket.burst ? burst : (*found)->bucket.burst;
-                return *found;
-        }
-        b = mem_new(sizeof(*b));
-        b->path = mem_strdup(path);
-        b->refs = 1;
-        bucket_init(&b->bucket, burst, clock_boottime_usec());
-        if (!tsearch(b, &r->budgets, compare_budgets))
-                abort();
-        return b;
-}
-
-static void budget_put(struct renewer *r, struct mint_budget *b)
-{
-        if (--b->refs > 0)
-                return;
-        tdelete(b, &r->budgets, compare_budgets);
-        mem_free(b->path);
-        mem_free(b);
 }
 
 /* --- keepers --- */
@@ -96,7 +58,7 @@ void keeper_need_budget(struct keeper *k)
 {
         if (k->life.kind == KIND_STATIC || !k->cfg || k->budget)
                 return;
-        k->budget = budget_get(k->renewer, k->cfg->path, k->cfg->mint_burst);
+        k->budget = mint_budget_get(k->renewer, k->cfg->path, k->cfg->mint_burst);
         k->life.bucket = &k->budget->bucket;
         /* From 0 on: Prometheus sees no rise in a counter's first appearance. */
         metric_inc(k->renewer->mints, 0, k->name);
@@ -152,7 +114,7 @@ void keeper_free(struct keeper *k)
         loop_timer_free(k->timer);
         life_done(&k->life);
         if (k->budget)
-                budget_put(r, k->budget);
+                mint_budget_put(r, k->budget);
         drop_unsaved(k);
         keypair_free(k->key);
         mem_free(k->name);
@@ -396,12 +358,22 @@ static void adopt(struct keeper *k)
 
         if (r == 1)
                 life_wish(&k->life, LIFE_WHY_CHANGED, 0);
-        keeper_step(k);
 }
 
 static bool is_configured(const struct config *config, const char *name)
 {
         return config_find_secret(config, name) != NULL;
+}
+
+static void step_all(struct renewer *r, bool valid)
+{
+        struct keeper *k, *next;
+
+        for (k = r->keepers; k; k = next) {
+                next = k->next;
+                if (k->life.has_current == valid)
+                        keeper_step(k);
+        }
 }
 
 void renewer_load(struct renewer *r, const struct config *config)
@@ -416,6 +388,8 @@ void renewer_load(struct renewer *r, const struct config *config)
                 mem_free(saved[i]);
         }
         mem_free(saved);
+        step_all(r, false); /* once all leases are known: a token of which none is held is revoked */
+        step_all(r, true);
         vault_link_hurry(r->ctx.link, r->nothing_valid > 0);
 }
 
@@ -447,7 +421,7 @@ static void take_config(struct keeper *k, const struct config_secret *cfg)
         store_set_config(r->ctx.store, k->secret, cfg);
         if (strcmp(before, after) != 0) {
                 if (k->budget)
-                        budget_put(r, k->budget);
+                        mint_budget_put(r, k->budget);
                 k->budget = NULL;
                 k->life.bucket = NULL;
                 k->life.in_flight_drew = false; /* the budget that it drew on is gone with the path */
@@ -507,20 +481,11 @@ void renewer_reconfigure(struct renewer *r, const struct config *config)
                         continue;
                 if (k) /* it was leaving and is back: what is left of it ends by itself */
                         keeper_free(k);
-                adopt(keeper_new(r, config->secrets[i].name, &config->secrets[i]));
+                k = keeper_new(r, config->secrets[i].name, &config->secrets[i]);
+                adopt(k);
+                keeper_step(k);
         }
         vault_link_hurry(r->ctx.link, r->nothing_valid > 0);
-}
-
-static void step_all(struct renewer *r, bool valid)
-{
-        struct keeper *k, *next;
-
-        for (k = r->keepers; k; k = next) {
-                next = k->next;
-                if (k->life.has_current == valid)
-                        keeper_step(k);
-        }
 }
 
 /**

@@ -69,6 +69,10 @@ void version_done(struct store_version *v);
 int keeper_save(struct keeper *k, const struct store_version *newest); /* newest: not yet in the store; NULL */
 int keeper_load(struct keeper *k); /* 1: adopted, but for another path or other parameters; -ENOENT: nothing there */
 
+/* renewer_budget.c */
+struct mint_budget *mint_budget_get(struct renewer *r, const char *path, unsigned burst);
+void mint_budget_put(struct renewer *r, struct mint_budget *b);
+
 void keeper_need_budget(struct keeper *k);
 void keeper_match_kind(struct keeper *k);
 struct keeper *keeper_new(struct renewer *r, const char *name, const struct config_secret *cfg);

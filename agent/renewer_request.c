@@ -307,7 +307,7 @@ static void on_looked_up(const struct vault_reply *reply, void *arg)
                          k->name);
                 life_on_look_up_forbidden(&k->life, renewer_now());
         } else {
-                life_on_look_up_failed(&k->life, renewer_now());
+                life_on_look_up_failed(&k->life, renewer_now(), reply->retry_after_usec);
         }
         lease = life_find(&k->life, number);
         if (lease && lease == &k->life.current && !lease->gone)

@@ -204,7 +204,7 @@ static void tell_secret(struct sim *s, const struct sim_flight *f, const struct 
                 else if (d->outcome == VAULT_FORBIDDEN && sim_token_is_alive(s, f->token))
                         life_on_look_up_forbidden(&s->life, now);
                 else
-                        life_on_look_up_failed(&s->life, now);
+                        life_on_look_up_failed(&s->life, now, retry);
                 break;
         default:
                 if (ok)

@@ -217,6 +217,98 @@ static void rule_6_token_whose_renewals_fail_is_replaced_before_its_end(void **s
         (void)state;
 }
 
+/* It is renewed once, up to its max_ttl, and 2/3 of that later another one takes over: between 520 s and 540 s. */
+static void wait_for_second_login(void)
+{
+        while (world.logins < 2 && world.now_s < 2000)
+                world_run_for(1);
+        assert_int_equal(world.logins, 2);
+}
+
+/* A secret without leases: another token takes over, and nothing of the old one is held. */
+static void replace_the_token(void)
+{
+        cleanup_free char *info = also("info", KV);
+
+        world.token_s = world.token_max_s = 600;
+        world_config(info);
+        world_start();
+        wait_for_second_login();
+}
+
+static void rule_6_revoking_an_old_token_is_tried_again(void **state)
+{
+        world_at("auth/token/revoke-self")->status = 500;
+        replace_the_token();
+        world_run_for(10);
+        assert_in_range(world_asked("auth/token/revoke-self"), 2, 20);
+        restart(); /* and it is not forgotten */
+        world_run_for(10);
+        world_at("auth/token/revoke-self")->status = 0;
+        world_run_for(61);
+        assert_true(world.token[0].revoked);
+        assert_false(world.token[1].revoked);
+        (void)state;
+}
+
+static void rule_6_revoking_an_old_token_ends_with_it(void **state)
+{
+        unsigned asked;
+
+        world_at("auth/token/revoke-self")->status = 500;
+        replace_the_token();
+        world_run_to(601);
+        asked = world_asked("auth/token/revoke-self");
+        assert_in_range(asked, 3, 80 / 6 + 6); /* 1 s x2 to 1 min, a tenth of it at least */
+        world_run_to(1000);                    /* the next one is not replaced yet */
+        assert_int_equal(world_asked("auth/token/revoke-self"), asked);
+        (void)state;
+}
+
+static void rule_6_forbidden_revocation_of_an_old_token_is_not_repeated(void **state)
+{
+        world_at("auth/token/revoke-self")->status = 403;
+        replace_the_token();
+        world_run_to(600);
+        assert_int_equal(world_asked("auth/token/revoke-self"), 1);
+        (void)state;
+}
+
+static void rule_6_token_of_limited_use_is_revoked_when_it_is_refused(void **state)
+{
+        world.token_uses = 5;
+        configure("");
+        world_start();
+        world_run_for(2);
+        assert_int_equal(world.logins, 1);
+        assert_true(world.token[0].revoked);
+        assert_int_equal(world.leases, 0);
+        (void)state;
+}
+
+/* What one secret lets go of at the start says nothing about the others, which are not looked at yet. */
+static void rule_6_restart_revokes_no_token_whose_lease_is_held(void **state)
+{
+        cleanup_free char *other = also("other", OTHER);
+
+        world.token_s = world.token_max_s = 600;
+        configure(other);
+        world_start();
+        world_run_to(390);
+        world_at(OTHER)->status = 500; /* it cannot be replaced under the next token */
+        world.lease_s = 5;
+        wait_for_second_login();
+        world_run_for(33); /* g of the one before is over */
+        world_kill();
+        world_run_for(6); /* the lease of "db" ends */
+        world_start();
+        world_run_for(2);
+        assert_false(world.token[0].revoked);
+        assert_true(file_says("other.json", "\"u2\""));
+        assert_true(world_lease_lives(&world.lease[1]));
+        (void)state;
+}
+
 /* --- whatever happens --- */
 
 static void make_trouble(unsigned r)
@@ -314,6 +406,20 @@ static void rule_7_dead_token_is_replaced_by_one_login(void **state)
         world_run_to(3 * 3600);
         assert_int_equal(world.logins, 2);
         assert_int_equal(world.leases, 4);
+        (void)state;
+}
+
+static void rule_7_403_while_the_token_is_renewed_does_not_put_the_verdict_off(void **state)
+{
+        world.token_s = 60;
+        world_at("auth/token/renew-self")->back_s = 5;
+        start_with_db();
+        world_revoke_tokens(); /* and nobody tells */
+        while (world_asked("auth/token/renew-self") == 0)
+                world_run_for(0.1);
+        world_signal(SIGUSR1); /* this mint is told 403 before the renewal is */
+        world_run_for(5.5);
+        assert_int_equal(world.logins, 2);
         (void)state;
 }
 
@@ -773,11 +879,22 @@ int main(void)
                 cmocka_unit_test_setup_teardown(rule_6_days_with_tokens_at_their_max_ttl, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_6_token_whose_renewals_fail_is_replaced_before_its_end,
                                                 world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_revoking_an_old_token_is_tried_again, world_setup,
+                                                world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_revoking_an_old_token_ends_with_it, world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_forbidden_revocation_of_an_old_token_is_not_repeated,
+                                                world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_token_of_limited_use_is_revoked_when_it_is_refused, world_setup,
+                                                world_teardown),
+                cmocka_unit_test_setup_teardown(rule_6_restart_revokes_no_token_whose_lease_is_held, world_setup,
+                                                world_teardown),
                 cmocka_unit_test_setup_teardown(days_of_trouble_and_kills, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_forbidden_path_concerns_that_secret_alone, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_dead_token_is_replaced_by_one_login, world_setup,
                                                 world_teardown),
+                cmocka_unit_test_setup_teardown(rule_7_403_while_the_token_is_renewed_does_not_put_the_verdict_off,
+                                                world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_many_403_ask_lookup_self_once_in_ten_seconds, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_7_token_that_cannot_be_looked_up_is_never_judged_dead, world_setup,

@@ -311,6 +311,22 @@ static void rule_15_forbidden_look_up_turns_them_off(void **state)
         (void)state;
 }
 
+static void rule_15_look_up_honours_retry_after(void **state)
+{
+        struct sim *s = sim_new(.lease_s = 3600);
+
+        sim_answer(s, LIFE_LOOK_UP, VAULT_THROTTLED);
+        s->reply[LIFE_LOOK_UP].retry_after_s = 200;
+        sim_run_to(s, 1201);
+        assert_int_equal(sim_count(s, LIFE_LOOK_UP), 1);
+        sim_run_to(s, 1399);
+        assert_int_equal(sim_count(s, LIFE_LOOK_UP), 1);
+        sim_run_to(s, 1402);
+        assert_int_equal(sim_count(s, LIFE_LOOK_UP), 2);
+        sim_free(s);
+        (void)state;
+}
+
 static void rule_15_reject_asks_at_once(void **state)
 {
         struct sim *s = sim_new(.lease_s = 3600);
@@ -412,6 +428,7 @@ int main(void)
                 cmocka_unit_test(rule_13_suspended_machine_wakes_up_to_due_leases),
                 cmocka_unit_test(rule_15_looks_up_every_third),
                 cmocka_unit_test(rule_15_forbidden_look_up_turns_them_off),
+                cmocka_unit_test(rule_15_look_up_honours_retry_after),
                 cmocka_unit_test(rule_15_reject_asks_at_once),
                 cmocka_unit_test(rule_16_refused_revocation_holds_nothing_back),
                 cmocka_unit_test(rule_16_failed_revocation_is_tried_again),

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct world_path { /* what stands at one path of Vault */
+struct world_path {    /* what stands at one path of Vault */
         char path[64]; /* "database/creds/notes" */
-        int status;       /* 0: as a Vault in good health; -1: no answer; else this HTTP status */
+        int status;    /* 0: as a Vault in good health; -1: no answer; else this HTTP status */
         const char *error;
         double retry_after_s;
         double there_s, back_s; /* how long a request is on its way, and how long its answer */
@@ -32,9 +32,10 @@ struct world_token {
 struct world {
         double now_s, wall_off_s;
         uint64_t random;
-        char dir[64]; /* scratch, on tmpfs */
+        char dir[64];          /* scratch, on tmpfs */
         const char *secret_id; /* the right one */
         double lease_s, max_s, token_s, token_max_s;
+        unsigned token_uses; /* 0: without limit */
         bool sealed, away, hide_lookup;
         struct world_path path[32];
         unsigned paths;
@@ -58,15 +59,15 @@ void world_start(void);
 void world_run_to(double seconds); /* since the start of the world */
 void world_run_for(double seconds);
 void world_signal(int signo);
-void world_kill(void); /* kill -9 */
+void world_kill(void);                               /* kill -9 */
 void world_file(const char *name, const char *text); /* writes a file in dir */
-char *world_read(const char *name); /* new; NULL: not there */
+char *world_read(const char *name);                  /* new; NULL: not there */
 
 /* --- world_vault.c --- */
 struct world_path *world_at(const char *path); /* how a path behaves, and how often it was asked */
 unsigned world_asked(const char *path);
 bool world_lease_lives(const struct world_lease *l);
-unsigned world_live(void);  /* leases alive at Vault */
+unsigned world_live(void);      /* leases alive at Vault */
 void world_revoke_tokens(void); /* by hand */
 unsigned world_all_requests(void);
 

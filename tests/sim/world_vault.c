@@ -118,9 +118,10 @@ static struct answer log_in(const json_t *body)
         *t = (struct world_token){.end_s = world.now_s + world.token_s, .max_end_s = world.now_s + world.token_max_s};
         snprintf(name, sizeof(name), "t%u", ++world.tokens);
         return (struct answer){.status = 200,
-                               .body = json_pack("{s:{s:s, s:s, s:I, s:b, s:s}}", "auth", "client_token", name,
+                               .body = json_pack("{s:{s:s, s:s, s:I, s:b, s:s, s:i}}", "auth", "client_token", name,
                                                  "accessor", name, "lease_duration", (json_int_t)world.token_s,
-                                                 "renewable", 1, "token_type", "service")};
+                                                 "renewable", 1, "token_type", "service", "num_uses",
+                                                 (int)world.token_uses)};
 }
 
 static struct answer token_call(const char *path, unsigned number)
