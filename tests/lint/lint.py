@@ -35,6 +35,8 @@ TOKEN_USERS = ["agent/auth*.[ch]", "agent/token.[ch]", "agent/vault_link*.[ch]",
 CITING_DOCUMENTS = ["README.md", "docs/*.md"]
 PROMISES = ["SECURITY.md", "LEASES.md"]
 OPERATIONS = "docs/OPERATIONS.md"
+MANUALS = {"docs/leasekeeperd.8": "agent/main.c", "docs/leasekeeper.1": "agent/ctl_main.c", "docs/notesd.8": "app/config.c"}
+KEYS_PAGE = "docs/leasekeeperd.hcl.5"
 NO_TESTS = {"allow_disk", "lease_duration", "max_ttl", "mint_burst", "rate_limit", "state_dir", "token_num_uses"}
 
 # Written in two halves, so that this file does not break its own rule.
@@ -266,6 +268,40 @@ def check_links(tree):
                     yield f"{document}:{number}: links to {target}, which is not there"
 
 
+def options_of(source):
+    """Return: the options that a main file or the like reads, by the ways in which ours are written down there."""
+    ways = [r'take_option\(&?\w+, "([\w-]{2,})"', r'is_option\(argv\[i\], "([\w-]+)"', r'strcmp\(argv\[1\], "--([\w-]+)"',
+            r'\{"([\w-]+)", "NOTESD_\w+"', r'\(struct option\)\{"([\w-]+)"']
+    words = re.findall(r'"([\w-]+)"', " ".join(re.findall(r"with_value\[\] = \{(.*?)\}", source)))
+    return {name for way in ways for name in re.findall(way, source)} | set(words)
+
+
+def check_manual_options(tree):
+    """Each manual page names the options that its program has, and no other."""
+    for page, source in MANUALS.items():
+        if page not in tree.all:
+            continue
+        sections = re.split(r"^\.SH ", read(page).replace("\\-", "-"), flags=re.M)
+        text = "".join(s for s in sections if s.startswith(("SYNOPSIS", "OPTIONS", "COMMANDS")))
+        known, named = options_of(read(source)), set(re.findall(r"(?<![\w-])--?([a-z][a-z-]+)", text))
+        yield from (f"{page}: does not name the option {name} of {source}" for name in sorted(known - named))
+        yield from (f"{page}: names an option {name}, which {source} does not have" for name in sorted(named - known))
+
+
+def check_manual_keys(tree):
+    """leasekeeperd.hcl(5) names each key that the configuration has, and none that it has not."""
+    if KEYS_PAGE not in tree.all:
+        return
+    sources = "".join(read(name) for name in tree.c if matches(name, ["agent/config*.c"]))
+    page = read(KEYS_PAGE).partition(".SH EXAMPLE")[0].replace("\\-", "-").replace("\\(dq", '"')
+    for key in sorted(set(re.findall(r'\{\s*"(\w+)",\s*CONFIG_KEY_(?:BUILT|REPEATS)', sources))):
+        if not re.search(rf"(?<![\w-]){key}(?![\w-])", page):
+            yield f"{KEYS_PAGE}: does not name the key {key}"
+    for key in sorted(set(re.findall(r"(?<![\w/$-])[a-z]+(?:_[a-z]+)+(?![\w-])", page))):
+        if f'"{key}"' not in sources:
+            yield f"{KEYS_PAGE}: names {key}, which agent/config*.c does not know"
+
+
 def code_texts(tree):
     """Return: the string literals of the daemons, neighbours joined, cut where printf puts something in."""
     texts = set()
@@ -304,7 +340,8 @@ def check_quoted_logs(tree):
 
 CHECKS = [check_format, check_floors, check_libraries, check_token, check_function_length, check_file_length,
           check_first_comment, check_typedefs, check_words, check_whitespace, check_shell, check_python,
-          check_cited_tests, check_links, check_quoted_logs]
+          check_cited_tests, check_links, check_quoted_logs,
+          check_manual_options, check_manual_keys]
 
 
 def main():
