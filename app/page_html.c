@@ -113,7 +113,7 @@ static void add_secret(struct buf *out, const struct rotation_secret *s, uint64_
 {
         buf_str(out, "<tr><th scope=\"row\">");
         html(out, s->name);
-        buf_str(out, "</th><td>");
+        buf_str(out, "</th><td class=\"version\">");
         add_version(out, s->in_use);
         buf_str(out, "</td><td>");
         if (s->version == 0)
@@ -144,7 +144,7 @@ static void add_certificate(struct buf *out, const struct rotation_status *r, ui
         }
         buf_str(out, "serial number <code id=\"serial\">");
         html(out, r->serial);
-        buf_str(out, "</code>, ends ");
+        buf_str(out, "</code></dd>\n<dd>ends ");
         add_time(out, r->not_after_usec, now_usec);
         buf_str(out, "</dd>\n");
 }
@@ -171,7 +171,7 @@ void page_html_credentials(struct buf *out, const struct rotation_status *r, uin
         } else {
                 buf_str(out, "<span class=\"bad\">not connected: ");
                 html(out, r->agent_problem);
-                buf_str(out, "</span>, since ");
+                buf_str(out, "</span>; this began ");
                 add_time(out, r->agent_since_usec, now_usec);
         }
         buf_str(out, "</dd>\n</dl>\n");

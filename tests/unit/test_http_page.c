@@ -59,7 +59,7 @@ static void the_page_shows_form_notes_and_credentials(void **state)
         assert_body_has(">buy milk</p>");
         assert_body_has("href=\"/?before=6\"");
         assert_body_has("v-approle-notes-x");
-        assert_body_has("<td>9</td>");
+        assert_body_has("<td class=\"version\">9</td>");
         assert_body_has("<main");
 }
 
@@ -300,7 +300,7 @@ static void the_panel_alone_is_what_stands_in_the_page(void **state)
         stand.rotation.secrets[0].expires_usec = ADDED_USEC;
         assert_int_equal(ask("GET /credentials", "", NULL), 200);
         assert_asked("");
-        assert_body_has("<td>9</td>");
+        assert_body_has("<td class=\"version\">9</td>");
         assert_body_has("<code id=\"serial\">0a:1b</code>");
         assert_body_has("<time datetime=\"2026-11-24T06:40:00Z\">");
         assert_body_has("<span class=\"exact\">2026-11-24 06:40:00 UTC</span>");
