@@ -139,6 +139,9 @@ To watch, in another terminal{sudo}:
   make vault-revoke    revoke the database user behind everybody's back
   kill -HUP {agent_pid:<10} the same as rotate, and the configuration is read again
 
+What the agent keeps, and what it does next:
+  {os.path.relpath(os.path.join(bin_dir(), "leasekeeper"))} -socket {self.agent.socket} status
+
 Ctrl-C ends it.
 """)
 
