@@ -131,6 +131,8 @@ static char *awaited(const json_t *secret)
         const char *first = json_string_value(json_array_get(holders, 0));
         size_t others = first ? json_array_size(holders) - 1 : 0;
 
+        if (next && strcmp(next, "wait for Vault") == 0)
+                return error && *error ? mem_printf("Vault, after: %s", error) : mem_strdup("Vault to answer");
         if (next && strcmp(next, "wait for the mint budget") == 0)
                 return mem_strdup("the mint budget of its path");
         if (first && others > 0)

@@ -5,6 +5,7 @@
 #include "common/mem.h"
 
 #define LAST_MOMENT_USEC (10 * USEC_PER_SEC) /* enough for a mint */
+#define AWAY_USEC        (6 * USEC_PER_SEC)  /* so often it is asked at least whether Vault is there again (rule 4) */
 
 const char *life_step_text(enum life_step step)
 {
@@ -264,7 +265,7 @@ enum life_step life_next_step(const struct life *l, struct instant now)
 }
 
 /**
- * life_wish_wait_usec() - how long a wish made now has to wait for the replaced version, the budget or a failed mint's next try
+ * life_wish_wait_usec() - how long a wish made now waits for Vault, the replaced version, the budget or a failed mint's next try
  * @l: the life
  * @now: now
  *
@@ -272,10 +273,10 @@ enum life_step life_next_step(const struct life *l, struct instant now)
  */
 uint64_t life_wish_wait_usec(const struct life *l, struct instant now)
 {
-        uint64_t at = usec_max(now.boot_usec, l->mint_retry_usec);
+        uint64_t at = usec_max(usec_add(now.boot_usec, l->away ? AWAY_USEC : 0), l->mint_retry_usec);
 
         if (l->kind == KIND_STATIC)
-                return 0;
+                return l->away ? AWAY_USEC : 0;
         at = usec_max(at, bucket_ready(l->bucket, now.boot_usec, l->has_current ? BUCKET_WISH : BUCKET_NEED));
         for (size_t i = 0; l->has_current && i < l->replaced_len; i++)
                 if (is_awaited(l, &l->replaced[i]))

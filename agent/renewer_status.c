@@ -41,7 +41,7 @@ int renewer_rotate(struct renewer *r, const char *name, enum life_why why, json_
                 life_wish(&k->life, why, now.boot_usec);
                 action = life_next(&k->life, now);
                 wait = life_wish_wait_usec(&k->life, now);
-                if (action.step == LIFE_MINT || wait == 0 || k->life.kind == KIND_STATIC) {
+                if (action.step == LIFE_MINT || wait == 0) {
                         json_array_append_new(rotating, json_string(k->name));
                 } else {
                         json_array_append_new(waiting,

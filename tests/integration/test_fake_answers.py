@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fakes"))
 
+from daemons import bin_dir  # noqa: E402
 from scene import all_scenes, forever, scene_of, secret  # noqa: E402
 from servers import wait_until  # noqa: E402
 
@@ -221,6 +223,23 @@ def test_retry_after_is_honoured(scene):
         r.time for r in scene.vault.requests("sys/leases/renew") if "creds/renewed/" in r.body]) >= 2 else None, 20, 0.1)
     assert 2 <= renewals[1] - renewals[0] < 4
     assert scene.versions()["renewed"] == before["renewed"]
+
+
+@scene_of
+def test_rotate_while_vault_is_sealed_says_that_it_waits(scene):
+    """Nothing is rotating, for nothing can; it comes by itself when Vault is back."""
+    scene.start(secret("db"), secret("info", "kv/notes/dbinfo", 'refresh = "1s"'))
+    before = scene.versions()["db"]
+    scene.vault.seal()
+    scene.wait_status("info", "Vault to be away", lambda s: s["next_action"] == "wait for Vault")
+    answer = scene.ask("POST", "/agent/v1/rotate")
+    assert answer.status == 429 and int(answer.headers["retry-after"]) > 0
+    assert answer.json()["rotating"] == [] and {w["name"] for w in answer.json()["waiting"]} == {"db", "info"}
+    said = subprocess.run([os.path.join(bin_dir(), "leasekeeper"), "-socket", scene.agent.socket, "rotate", "db"],
+                          capture_output=True, text=True, check=False, timeout=20)
+    assert said.returncode == 1 and "db: waits for Vault" in said.stdout, said
+    scene.vault.unseal()
+    scene.wait_other("db", before)
 
 
 @scene_of
