@@ -10,6 +10,8 @@
 struct consumer {
         uid_t uid;
         unsigned holds; /* one for each secret that has it as a reader, one for each open stream */
+        unsigned open;  /* streams */
+        uint64_t heard; /* in which turn of the registry it was last there */
         char id[];
 };
 
@@ -22,6 +24,7 @@ struct consumers_of_uid {
 struct consumers {
         struct consumers_of_uid **uids;
         size_t uids_len, len;
+        uint64_t turn; /* counts who came: an order, not a time */
 };
 
 struct kept {
@@ -120,6 +123,7 @@ int consumers_hold(struct consumers *c, uid_t uid, const char *id, struct consum
 
         if (who) {
                 who->holds++;
+                who->heard = ++c->turn;
                 *ret_consumer = who;
                 return 0;
         }
@@ -135,6 +139,7 @@ int consumers_hold(struct consumers *c, uid_t uid, const char *id, struct consum
         who = mem_new(sizeof(*who) + strlen(id) + 1);
         who->uid = uid;
         who->holds = 1;
+        who->heard = ++c->turn;
         memcpy(who->id, id, strlen(id) + 1);
         u->items[u->len++] = who;
         c->len++;
@@ -175,6 +180,55 @@ void consumers_release(struct consumers *c, struct consumer *who)
         if (u->len == 0)
                 drop_uid(c, u);
         mem_free(who);
+}
+
+/**
+ * consumers_open() - a stream of a consumer opens: consumers_hold(), and it is not silent until consumers_close()
+ * @c:            the registry
+ * @uid:          its user
+ * @id:           its own name
+ * @ret_consumer: for consumers_close()
+ *
+ * Return: as consumers_hold().
+ */
+int consumers_open(struct consumers *c, uid_t uid, const char *id, struct consumer **ret_consumer)
+{
+        int err = consumers_hold(c, uid, id, ret_consumer);
+
+        if (err == 0)
+                (*ret_consumer)->open++;
+        return err;
+}
+
+/**
+ * consumers_close() - the end of one consumers_open()
+ * @c:   the registry
+ * @who: takes NULL
+ */
+void consumers_close(struct consumers *c, struct consumer *who)
+{
+        if (who)
+                who->open--;
+        consumers_release(c, who);
+}
+
+/**
+ * consumers_silent() - who of a user has no stream open and was not heard of for the longest time
+ * @c:   the registry
+ * @uid: the user
+ *
+ * Return: borrowed; NULL: each has a stream open.
+ */
+struct consumer *consumers_silent(const struct consumers *c, uid_t uid)
+{
+        const struct consumers_of_uid *u = find_uid(c, uid);
+        struct consumer *silent = NULL;
+
+        for (unsigned i = 0; u && i < u->len; i++) {
+                if (u->items[i]->open == 0 && (!silent || u->items[i]->heard < silent->heard))
+                        silent = u->items[i];
+        }
+        return silent;
 }
 
 /* --- the versions of one secret --- */
@@ -344,10 +398,32 @@ int readers_give(struct readers *r, struct consumers *c, uint64_t version, uid_t
         err = add_reader(r, c, uid, id, &reader);
         if (err < 0)
                 return err;
+        reader->who->heard = ++c->turn;
         *ret_first = !find_given(reader, version);
         if (*ret_first)
                 add_given(reader, version);
         return 0;
+}
+
+/**
+ * readers_lose_name() - a consumer is forgotten: what it may still hold counts as read without a name from now on
+ * @r:   the secret's readers
+ * @c:   the registry
+ * @who: not one that readers_give() is at work for; dead afterwards where this was its last hold
+ */
+void readers_lose_name(struct readers *r, struct consumers *c, const struct consumer *who)
+{
+        struct reader *reader = find_reader(r, who);
+
+        if (!reader)
+                return;
+        for (unsigned i = 0; i < reader->given_len; i++) {
+                struct kept *k = find_kept(r, reader->given[i].version);
+
+                if (k && reader->acked <= k->version)
+                        k->unnamed = true;
+        }
+        remove_reader(r, c, (unsigned)(reader - r->items));
 }
 
 /**
@@ -368,6 +444,7 @@ int readers_ack(struct readers *r, struct consumers *c, uint64_t version, uid_t 
 
         if (!g)
                 return 1;
+        reader->who->heard = ++c->turn;
         *ret_first = !g->acked;
         g->acked = true;
         if (version > reader->acked)

@@ -19,6 +19,9 @@ struct consumers *consumers_free(struct consumers *c); /* after every readers_do
 size_t consumers_len(const struct consumers *c);
 int consumers_hold(struct consumers *c, uid_t uid, const char *id, struct consumer **ret_consumer);
 void consumers_release(struct consumers *c, struct consumer *who); /* takes NULL */
+int consumers_open(struct consumers *c, uid_t uid, const char *id, struct consumer **ret_consumer);
+void consumers_close(struct consumers *c, struct consumer *who); /* takes NULL */
+struct consumer *consumers_silent(const struct consumers *c, uid_t uid);
 
 struct kept;
 struct reader;
@@ -33,6 +36,7 @@ void readers_done(struct readers *r, struct consumers *c);
 void readers_publish(struct readers *r, struct consumers *c, uint64_t version, bool leased);
 void readers_forget(struct readers *r, struct consumers *c, uint64_t version);
 int readers_give(struct readers *r, struct consumers *c, uint64_t version, uid_t uid, const char *id, bool *ret_first);
+void readers_lose_name(struct readers *r, struct consumers *c, const struct consumer *who);
 int readers_ack(struct readers *r, struct consumers *c, uint64_t version, uid_t uid, const char *id, bool *ret_first);
 bool readers_was_given(const struct readers *r, const struct consumers *c, uint64_t version, uid_t uid, const char *id);
 bool readers_all_moved_on(const struct readers *r, uint64_t version);

@@ -3,6 +3,21 @@
 
 #include "agent/store_private.h"
 
+/*
+ * Room for another consumer of a user whose places are all taken: names that change with each start (a process's number in them)
+ * would fill them for good where a secret never changes. Return: false: each of them has a stream open.
+ */
+static bool make_room(struct store *st, uid_t uid)
+{
+        const struct consumer *silent = consumers_silent(st->consumers, uid);
+
+        if (!silent)
+                return false;
+        for (struct store_secret *s = store_next(st, NULL); s; s = store_next(st, s))
+                readers_lose_name(&s->readers, st->consumers, silent);
+        return true;
+}
+
 /**
  * store_give() - notes that a reader is given the current version; tells control->given() where that is new
  * @st:       the store
@@ -10,7 +25,8 @@
  * @uid:      the reader's user
  * @consumer: its name; NULL: it gave none
  *
- * Return: 0; -ENOENT: there is no current version; -ENOSPC: that user has CONSUMERS_PER_UID consumers already.
+ * Return: 0; -ENOENT: there is no current version; -ENOSPC: that user has CONSUMERS_PER_UID consumers already, each with a
+ * stream open. Where one has none, the longest silent is forgotten, and what it may hold counts as read without a name.
  */
 int store_give(struct store *st, struct store_secret *s, uid_t uid, const char *consumer)
 {
@@ -20,6 +36,8 @@ int store_give(struct store *st, struct store_secret *s, uid_t uid, const char *
         if (!s->current.data)
                 return -ENOENT;
         err = readers_give(&s->readers, st->consumers, s->current.number, uid, consumer, &first);
+        if (err == -ENOSPC && make_room(st, uid))
+                err = readers_give(&s->readers, st->consumers, s->current.number, uid, consumer, &first);
         if (err < 0)
                 return err;
         if (first && st->control.given)
@@ -92,7 +110,11 @@ size_t store_consumers(const struct store *st)
  */
 int store_hold_consumer(struct store *st, uid_t uid, const char *consumer, struct consumer **ret_holder)
 {
-        return consumers_hold(st->consumers, uid, consumer, ret_holder);
+        int err = consumers_open(st->consumers, uid, consumer, ret_holder);
+
+        if (err == -ENOSPC && make_room(st, uid))
+                err = consumers_open(st->consumers, uid, consumer, ret_holder);
+        return err;
 }
 
 /**
@@ -102,7 +124,7 @@ int store_hold_consumer(struct store *st, uid_t uid, const char *consumer, struc
  */
 void store_release_consumer(struct store *st, struct consumer *holder)
 {
-        consumers_release(st->consumers, holder);
+        consumers_close(st->consumers, holder);
 }
 
 /* --- for renewer and agent --- */

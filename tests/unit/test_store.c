@@ -305,7 +305,7 @@ static void a_user_has_64_consumers_over_all_secrets(void **state)
         struct seen seen = {0};
         struct store *st = new_store(&seen);
         struct store_secret *s = store_add(st, &db, KIND_DYNAMIC, 1), *other = store_add(st, &a, KIND_DYNAMIC, 1);
-        struct consumer *holder = NULL;
+        struct consumer *holders[64], *holder = NULL;
         char id[16];
 
         (void)state;
@@ -313,10 +313,14 @@ static void a_user_has_64_consumers_over_all_secrets(void **state)
         publish(st, other, "m1");
         for (int i = 0; i < 64; i++) {
                 snprintf(id, sizeof(id), "c%d", i);
+                assert_int_equal(store_hold_consumer(st, 1000, id, &holders[i]), 0);
                 assert_int_equal(store_give(st, i % 2 ? s : other, 1000, id), 0);
         }
         assert_int_equal(store_give(st, s, 1000, "more"), -ENOSPC);
         assert_int_equal(store_hold_consumer(st, 1000, "more", &holder), -ENOSPC);
+        for (int i = 0; i < 64; i++)
+                store_release_consumer(st, holders[i]);
+        assert_int_equal(store_consumers(st), 64);
         assert_int_equal(store_give(st, s, 1000, "c0"), 0);
         assert_int_equal(store_give(st, s, 1001, "more"), 0);
         assert_int_equal(store_consumers(st), 65);
@@ -327,6 +331,37 @@ static void a_user_has_64_consumers_over_all_secrets(void **state)
         assert_int_equal(store_consumers(st), 32);
         store_forget_version(other, 1);
         assert_int_equal(store_consumers(st), 0);
+        store_free(st);
+}
+
+/* Names with a process's number in them: another with each start, and a secret that never changes. */
+static void the_silent_make_room_and_keep_their_grace(void **state)
+{
+        struct seen seen = {0};
+        struct store *st = new_store(&seen);
+        struct store_secret *s = store_add(st, &db, KIND_DYNAMIC, 1), *info = store_add(st, &a, KIND_STATIC, 1);
+        struct consumer *holder;
+        char id[16];
+
+        (void)state;
+        publish(st, s, "l1");
+        publish(st, info, NULL);
+        assert_int_equal(store_hold_consumer(st, 1000, "stays", &holder), 0);
+        assert_int_equal(store_give(st, info, 1000, "stays"), 0);
+        assert_int_equal(store_give(st, s, 1000, "first"), 0);
+        for (int i = 0; i < 1000; i++) {
+                snprintf(id, sizeof(id), "host-%d", i);
+                assert_int_equal(store_give(st, info, 1000, id), 0);
+        }
+        assert_int_equal(store_consumers(st), 64);
+        assert_int_equal(store_ack(st, info, 1000, "stays", store_current(info)->number), 0);
+        assert_int_equal(store_ack(st, info, 1000, "host-999", store_current(info)->number), 0);
+        assert_int_equal(store_ack(st, s, 1000, "first", 1), 1);
+        /* whoever "first" was: it may hold version 1 still */
+        assert_true(store_read_unnamed(s, 1));
+        publish(st, s, "l2");
+        assert_false(store_all_moved_on(s, 1));
+        store_release_consumer(st, holder);
         store_free(st);
 }
 
@@ -492,6 +527,7 @@ int main(void)
                 cmocka_unit_test(acked_means_exactly_that_version),
                 cmocka_unit_test(reject_is_for_who_has_the_current_version),
                 cmocka_unit_test(a_user_has_64_consumers_over_all_secrets),
+                cmocka_unit_test(the_silent_make_room_and_keep_their_grace),
                 cmocka_unit_test(an_open_stream_keeps_its_place),
                 cmocka_unit_test(versions_without_a_lease_are_forgotten_by_themselves),
                 cmocka_unit_test(forgetting_the_current_version_changes_nothing),
