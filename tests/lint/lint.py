@@ -270,7 +270,7 @@ def check_links(tree):
 
 def options_of(source):
     """Return: the options that a main file or the like reads, by the ways in which ours are written down there."""
-    ways = [r'take_option\(&?\w+, "([\w-]{2,})"', r'is_option\(argv\[i\], "([\w-]+)"', r'strcmp\(argv\[1\], "--([\w-]+)"',
+    ways = [r'take_option\(&?\w+, "([\w-]{2,})"', r'is_option\(argv\[\w+\], "([\w-]{2,})"', r'strcmp\(argv\[\w+\], "--([\w-]+)"',
             r'\{"([\w-]+)", "NOTESD_\w+"', r'\(struct option\)\{"([\w-]+)"']
     words = re.findall(r'"([\w-]+)"', " ".join(re.findall(r"with_value\[\] = \{(.*?)\}", source)))
     return {name for way in ways for name in re.findall(way, source)} | set(words)
