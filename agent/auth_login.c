@@ -177,19 +177,23 @@ static void log_in_now(struct auth *a)
         send(a, AUTH_LOGIN, &request, NULL, on_logged_in);
 }
 
+/* An alarm, whoever of the two requests met it: docs/OPERATIONS.md tells operators to look for these words. */
+static void lose_wrapping(struct auth *a)
+{
+        a->credentials.wrapping = secret_free(a->credentials.wrapping);
+        log_error("%s: the wrapping token was used before or has expired: somebody else may have the secret-id; make "
+                  "sure, and put a fresh one there",
+                  a->config->secret_id_file_path);
+}
+
 static void on_unwrapped(const struct vault_reply *reply, void *arg)
 {
         struct auth *a = arg;
         const char *secret_id = reply->outcome == VAULT_OK ? json_str(reply->data, "secret_id") : NULL;
 
         a->call = NULL;
-        if (reply->outcome == VAULT_REFUSED) {
-                a->credentials.wrapping = secret_free(a->credentials.wrapping);
-                log_error("%s: the wrapping token was used before or has expired: somebody else may have the "
-                          "secret-id; make sure, and put "
-                          "a fresh one there",
-                          a->config->secret_id_file_path);
-        }
+        if (reply->outcome == VAULT_REFUSED)
+                lose_wrapping(a);
         if (!secret_id) {
                 failed(a, reply, "unwrapping the secret-id failed");
                 return;
@@ -219,8 +223,8 @@ static void on_wrap_looked_up(const struct vault_reply *reply, void *arg)
         a->call = NULL;
         if (reply->outcome != VAULT_OK) {
                 if (reply->outcome == VAULT_REFUSED)
-                        a->credentials.wrapping = secret_free(a->credentials.wrapping);
-                failed(a, reply, "the wrapped secret-id: used before, or expired");
+                        lose_wrapping(a);
+                failed(a, reply, "looking up the wrapping token failed");
                 return;
         }
         if (!reply->creation_path || strcmp(reply->creation_path, want) != 0) {

@@ -41,7 +41,12 @@ def ctl(stand, *words):
 # Login
 
 def test_a_wrapped_secret_id_is_used_once_and_its_file_removed(stand):
+    def unwraps():
+        return [e for e in stand.bao.audit_entries() if e["request"].get("path") == "sys/wrapping/unwrap"
+                and e["type"] == "request"]
+    before = len(unwraps())
     stand.provision(**CALM).start_agent(wrapped=True)
+    assert len(unwraps()) == before + 1
     assert not os.path.exists(os.path.join(stand.agent.conf, "secret-id"))
     assert os.path.exists(os.path.join(stand.agent.conf, "role-id"))
 
@@ -63,7 +68,11 @@ def test_a_wrapped_secret_id_that_somebody_unwrapped_first_is_told(stand):
         os.unlink(os.path.join(agent.state, name))
     size = os.path.getsize(agent.log)
     agent.launch()
-    wait_until("the agent to say so", lambda: "wrap" in agent.process.log_text()[size:], 15)
+    # The words that docs/OPERATIONS.md tells operators to take for an intrusion.
+    said = wait_until("the agent to say so", lambda: [
+        line for line in agent.process.log_text()[size:].splitlines()
+        if "the wrapping token was used before or has expired" in line], 15)
+    assert len(said) == 1 and " error " in said[0] and "somebody else may have the secret-id" in said[0]
     assert agent.health() == 503
     assert agent.process.running()
 
@@ -222,7 +231,9 @@ def test_a_signed_certificate_fits_its_key_and_names(stand, agent, tmp_path):
 
 
 def test_a_local_key_never_goes_to_vault(stand, agent):
-    assert stand.audit(stand.names.sign_path)
+    """By what the real server was sent; that no line of a key is in it is seen by the fake one (test_fake_pki)."""
+    [signing] = [e["request"]["data"] for e in stand.audit(stand.names.sign_path) if e["type"] == "request"]
+    assert set(signing) == {"alt_names", "common_name", "csr", "format", "ip_sans", "ttl"}
     assert not stand.audit(stand.names.issue_path)
 
 

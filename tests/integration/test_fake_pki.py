@@ -67,6 +67,21 @@ def bad_answers(scene):
 
 
 @scene_of
+def test_a_local_key_never_goes_to_vault(scene):
+    """No line of the keys of two versions stands in anything that the fake was ever sent."""
+    scene.start(certificate("tls", "pki/sign/notes"))
+    first = scene.data("tls")
+    scene.rotate("tls")
+    scene.wait_other("tls", first["version"])
+    keys = {line for data in (first["data"], scene.data("tls")["data"]) for line in data["private_key"].splitlines()
+            if line and not line.startswith("-")}
+    assert len(keys) >= 4
+    asked = scene.vault.requests("pki/sign/notes")
+    assert len(asked) == 2 and all("BEGIN CERTIFICATE REQUEST" in r.body for r in asked)
+    assert not [r.path for r in scene.vault.requests() for line in keys if line in r.body]
+
+
+@scene_of
 def test_one_unit_is_refused_alone(scene):
     """Each of fifteen gets a certificate that cannot be: its old one stays, the good ones beside it are replaced."""
     bad = bad_answers(scene)
