@@ -46,7 +46,8 @@ class Peer:
         return [*self._prefix, "/usr/bin/python3", "-I", "-c", PEER, *words]
 
     def _lines(self, *words):
-        run = subprocess.run(self._command(*words), capture_output=True, text=True, check=False, cwd="/",
+        # Longer than the longest long poll: a stream that was to be refused does not end, and then this is what ends it.
+        run = subprocess.run(self._command(*words), capture_output=True, text=True, check=False, cwd="/", timeout=90,
                              env={"PATH": "/usr/bin:/bin"})
         if run.returncode:
             # A refused connect is an answer too: the socket's own mode speaks before the agent does.

@@ -44,6 +44,12 @@ def agents_token(stand):
     return alive
 
 
+def saved_secret_id(stand):
+    """The secret-id that was unwrapped, as the state keeps it for the next login."""
+    with open(os.path.join(stand.agent.state, "tokens.json"), encoding="utf-8") as f:
+        return json.load(f)["content"]["kept"]
+
+
 @pytest.mark.root
 def test_no_token_within_the_apps_reach(stand):
     stand.start(CALM)
@@ -71,6 +77,18 @@ def test_no_token_within_the_apps_reach(stand):
     # What the search is worth: it does find what the app has been granted.
     password = stand.secret("db")["data"]["password"].encode()
     assert password in places["memory"]
+
+
+@pytest.mark.root
+def test_an_operator_sees_no_secret(stand):
+    """Status, metrics and health hold all that the agent knows but the secrets."""
+    stand.provision(**CALM).start_agent()
+    needles = {*agents_token(stand), saved_secret_id(stand), provision.role_id(stand.vault, stand.names),
+               stand.secret("db")["data"]["password"], stand.secret("tls")["data"]["private_key"].splitlines()[1]}
+    for target in ("status", "metrics", "health", "secrets"):
+        answer = stand.agent.ask("GET", "/agent/v1/" + target)
+        assert answer.status == 200
+        assert not [n for n in needles if n in answer.text + json.dumps(answer.headers)], target
 
 
 @pytest.mark.root
@@ -143,10 +161,12 @@ def test_who_is_outside_the_group_cannot_connect(stand):
 def test_a_rule_by_supplementary_group(stand):
     """allow { group } counts the groups that the kernel tells of, not the first alone."""
     stand.provision(**CALM)
-    agent = stand.make_agent(secrets=f'secret "shared" {{ path = "{stand.names.kv1_path}"\n'
-                                     f'allow {{ group = "{stand.ids.app_group}" }} }}')
+    agent = stand.make_agent(secrets="".join(
+        f'secret "{name}" {{ path = "{stand.names.kv1_path}"\nallow {{ group = "{group}" }} }}\n'
+        for name, group in (("shared", stand.ids.app_group), ("unshared", stand.ids.openbao))))
     agent.start()
     assert stand.stranger.ask(agent.socket, "GET", "/agent/v1/secrets/shared").status == 200
+    assert stand.stranger.ask(agent.socket, "GET", "/agent/v1/secrets/unshared").status == 403
     assert stand.stranger.ask(agent.socket, "GET", "/agent/v1/secrets/db").status == 403
 
 
@@ -160,8 +180,14 @@ def test_root_needs_a_rule_like_anybody_else(stand):
 @pytest.mark.smoke
 def test_no_secret_in_log(stand):
     """At debug level, through minting, rotation, a wrapped login and a reject: not one secret stands in a log."""
-    stand.provision(default_ttl="4s", max_ttl="8s", quota=False)
-    stand.start_agent(certificate_path=stand.names.issue_path)
+    note = provision.random_password()
+    stand.provision(default_ttl="4s", max_ttl="8s", quota=False, dbinfo={**stand.dbinfo(), "note": note})
+    agent = stand.make_agent(certificate_path=stand.names.issue_path)
+    agent.write_config()
+    agent.write_credentials()
+    secrets = {note, read_bytes(os.path.join(agent.conf, "secret-id")).decode().strip()}
+    agent.launch()
+    agent.wait_ready()
     watch = stand.watch("db", "dbinfo", "tls")
     stand.start_app()
     watch.wait_for_version("db", 1)
@@ -173,14 +199,14 @@ def test_no_secret_in_log(stand):
     stand.vault.write("sys/leases/revoke-prefix/" + stand.names.creds_path, {"sync": True})
     wait_until("the app to work again", lambda: stand.app.ask("GET", "/api/v1/notes").status == 200, 20)
 
-    secrets = {provision.role_id(stand.vault, stand.names)}
+    secrets |= {provision.role_id(stand.vault, stand.names), saved_secret_id(stand)}
     if stand.ids.enforced:
         secrets |= set(agents_token(stand))
     for version in watch.secrets("db"):
         secrets.add(version["data"]["password"])
     for version in watch.secrets("tls"):
         secrets.update(line for line in version["data"]["private_key"].splitlines() if not line.startswith("-"))
-    assert len(secrets) > 8
+    assert len(secrets) > 10
     for log in stand.logs():
         text = read_bytes(log).decode(errors="replace")
         assert len(text) > 200, f"{log} says nothing at debug level"

@@ -82,7 +82,14 @@ def test_a_directory_is_swapped_as_a_whole(stand, agent):
     folder = os.path.join(agent.out, "tls")
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     before = os.readlink(folder)
-    old = os.stat("cert.pem", dir_fd=held).st_ino
+
+    def held_pair():
+        texts = []
+        for name in ("cert.pem", "key.pem"):
+            with open(os.open(name, os.O_RDONLY, dir_fd=held), "rb") as f:
+                texts.append(f.read())
+        return texts
+    old, old_pair = os.stat("cert.pem", dir_fd=held).st_ino, held_pair()
     version = agent.versions()["tls"]
     agent.ask("POST", "/agent/v1/rotate/tls")
     wait_until("another certificate", lambda: agent.versions()["tls"] != version)
@@ -90,9 +97,11 @@ def test_a_directory_is_swapped_as_a_whole(stand, agent):
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(os.path.join(folder, "cert.pem"),
                                                             os.path.join(folder, "key.pem"))
     assert os.stat(os.path.join(folder, "cert.pem")).st_ino != old
+    assert held_pair() == old_pair
     os.close(held)
-    leftovers = [n for n in os.listdir(agent.out) if n.endswith((".tmp", ".new")) or n.startswith(".tmp")]
-    assert not leftovers
+    # Nothing half-written, and of the folders the current one and the one before.
+    assert len([n for n in os.listdir(agent.out) if n.startswith(".tls.")]) == 2
+    assert {n for n in os.listdir(agent.out) if not n.startswith(".tls.")} == {"db.json", "db.env", "tls.pem", "tls"}
 
 
 def test_a_file_changes_by_rename_and_only_with_its_content(stand, agent):
