@@ -395,6 +395,7 @@ static void file_reconfigure(void *self, const struct config *config)
         update_all(out);
 }
 
+/* A secret that is not required holds nobody back, nor do its files. */
 static bool file_is_current(void *self)
 {
         struct output_file *out = self;
@@ -403,7 +404,7 @@ static bool file_is_current(void *self)
                 struct store_secret *s = store_find(out->ctx.store, out->targets[i]->secret);
                 const struct store_version *v = s ? store_current(s) : NULL;
 
-                if (v && out->targets[i]->written != v->number)
+                if (v && store_config(s)->required && out->targets[i]->written != v->number)
                         return false;
         }
         return true;

@@ -167,6 +167,12 @@ static bool is_missing(const struct keeper *k)
         return k->cfg && k->cfg->required && !store_current(k->secret);
 }
 
+/* What Vault said last tells more than that there is nothing yet. */
+static const char *why_nothing(const struct keeper *k)
+{
+        return k->error ? k->error : store_reason(k->secret);
+}
+
 bool renewer_required_ready(const struct renewer *r, char **ret_missing)
 {
         struct buf text = BUF_INIT;
@@ -174,8 +180,7 @@ bool renewer_required_ready(const struct renewer *r, char **ret_missing)
 
         for (const struct keeper *k = r->nothing_valid > 0 ? r->keepers : NULL; k; k = k->next)
                 if (is_missing(k) && ++n <= NAMED_MAX)
-                        buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", k->name,
-                                   k->error ? k->error : store_reason(k->secret));
+                        buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", k->name, why_nothing(k));
         if (n > NAMED_MAX)
                 buf_printf(&text, " and %u more", n - NAMED_MAX);
         if (n == 0) {
@@ -204,7 +209,7 @@ bool renewer_all_good(const struct renewer *r, json_t *reasons)
                 const char *why = NULL;
 
                 if (k->cfg && !store_current(k->secret))
-                        why = store_reason(k->secret);
+                        why = why_nothing(k);
                 else if (k->cfg && (k->life.current.failing || k->life.mint_failing))
                         why = k->error ? k->error : "cannot be renewed or read again";
                 if (why && ++n <= NAMED_MAX)
@@ -221,7 +226,7 @@ bool renewer_any_required_lost(const struct renewer *r, json_t *reasons)
 
         for (const struct keeper *k = r->nothing_valid > 0 ? r->keepers : NULL; k; k = k->next)
                 if (is_missing(k) && ++n <= NAMED_MAX)
-                        add_reason(reasons, k->name, store_reason(k->secret));
+                        add_reason(reasons, k->name, why_nothing(k));
         if (n > NAMED_MAX)
                 json_array_append_new(reasons, json_sprintf("%u more have nothing valid", n - NAMED_MAX));
         return n > 0;

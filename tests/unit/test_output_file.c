@@ -76,6 +76,7 @@ static int world_new(void **state)
         w->store = store_new();
         w->secret.name = name;
         w->secret.path = name;
+        w->secret.required = true;
         w->config.secrets = &w->secret;
         w->config.secrets_len = 1;
         w->s = store_add(w->store, &w->secret, KIND_DYNAMIC, 1);
@@ -282,6 +283,19 @@ static void a_failed_write_is_tried_again(void **state)
         assert_content(w, "db.json", "{\"password\":\"p-1\"}\n");
 }
 
+static void a_file_of_an_optional_secret_holds_nobody_back(void **state)
+{
+        struct world *w = *state;
+
+        assert_int_equal(mkdir(w->outputs[0].path, 0700), 0); /* in the way */
+        w->secret.required = false;
+        start(w);
+        publish(w, "{\"password\":\"p-1\"}");
+        assert_true(output_file.is_current(w->self));
+        assert_trouble(w, "db: writing ");
+        assert_int_equal(rmdir(w->outputs[0].path), 0);
+}
+
 static void missing_folders_are_made(void **state)
 {
         struct world *w = *state;
@@ -449,6 +463,7 @@ int main(void)
                 T(the_file_goes_where_stopping_revokes),
                 T(disks_are_refused_at_each_write),
                 T(a_failed_write_is_tried_again),
+                T(a_file_of_an_optional_secret_holds_nobody_back),
                 T(missing_folders_are_made),
                 T(reload_adds_moves_and_removes_files),
                 T(pem_bundles_hold_key_certificate_chain),
