@@ -114,6 +114,30 @@ static int run(const char *socket, struct line *l)
         return misuse("there is no command ", name);
 }
 
+/* Asked for anywhere, they are all that is done. */
+static bool told_about_itself(int argc, char **argv)
+{
+        for (int i = 1; i < argc; i++) {
+                if (is_option(argv[i], "help") || is_option(argv[i], "h")) {
+                        fputs(usage, stdout);
+                        return true;
+                }
+                if (is_option(argv[i], "version")) {
+                        puts("leasekeeper " LEASEKEEPER_VERSION);
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* A full disk behind stdout is no success. */
+static int done(int code)
+{
+        if (code == CTL_DONE && (fflush(stdout) == EOF || ferror(stdout)))
+                return ctl_fail("writing to stdout failed");
+        return code;
+}
+
 int main(int argc, char **argv)
 {
         struct line l = {argv + 1, argc - 1};
@@ -124,15 +148,9 @@ int main(int argc, char **argv)
         json_setup();
         if (!socket || !*socket)
                 socket = DEFAULT_SOCKET;
+        if (told_about_itself(argc, argv))
+                return done(CTL_DONE);
         while (l.len > 0 && l.args[0][0] == '-') {
-                if (take_option(&l, "help") || take_option(&l, "h")) {
-                        fputs(usage, stdout);
-                        return CTL_DONE;
-                }
-                if (take_option(&l, "version")) {
-                        puts("leasekeeper " LEASEKEEPER_VERSION);
-                        return CTL_DONE;
-                }
                 if (strncmp(l.args[0], "-socket=", 8) == 0 || strncmp(l.args[0], "--socket=", 9) == 0) {
                         socket = strchr(l.args[0], '=') + 1;
                         l.args++;
@@ -147,5 +165,5 @@ int main(int argc, char **argv)
                 l.args++;
                 l.len--;
         }
-        return run(socket, &l);
+        return done(run(socket, &l));
 }

@@ -135,20 +135,29 @@ static int start(const struct command_line *cl)
         return agent_run(&options, config);
 }
 
+/* Asked for anywhere, they are all that is done. */
+static bool told_about_itself(int argc, char **argv)
+{
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-version") == 0) {
+                        puts("leasekeeperd " LEASEKEEPER_VERSION);
+                        return true;
+                }
+                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-help") == 0 || strcmp(argv[i], "-h") == 0) {
+                        fputs(usage, stdout);
+                        return true;
+                }
+        }
+        return false;
+}
+
 int main(int argc, char **argv)
 {
         struct command_line cl = {.level = LOG_LEVEL_INFO};
         int code;
 
-        if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-version") == 0)) {
-                puts("leasekeeperd " LEASEKEEPER_VERSION);
+        if (told_about_itself(argc, argv))
                 return 0;
-        }
-        if (argc == 2 &&
-            (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-help") == 0 || strcmp(argv[1], "-h") == 0)) {
-                fputs(usage, stdout);
-                return 0;
-        }
         harden_process();
         if (http_client_setup() < 0) /* before anything uses OpenSSL or curl */
                 return 1;

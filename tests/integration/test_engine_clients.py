@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from daemons import base_env
+from daemons import base_env, bin_dir
 from lease_support import (CALM, NAMES, Made, block, daemon_command, status_of, version_of, versions,
                            wait_for_other_version)
 from servers import TOP, bao_program, wait_until
@@ -173,6 +173,13 @@ def test_exit_codes_of_wrong_use_and_of_an_agent_that_is_not_there(stand, agent)
         wrong = operator(agent, *words)
         assert wrong.returncode == 2, words
         assert wrong.stderr.startswith("leasekeeper: ") and not wrong.stdout
+    for words in (["--help"], ["status", "--help"], ["get", "--help"], ["-socket", "/nowhere", "rotate", "-h"]):
+        told = operator(agent, *words)
+        assert told.returncode == 0 and told.stdout.startswith("usage: leasekeeper "), words
+    with open("/dev/full", "w", encoding="ascii") as nowhere:
+        full = subprocess.run([os.path.join(bin_dir(), "leasekeeper"), "-socket", agent.socket, "status"], check=False,
+                              stdout=nowhere, stderr=subprocess.PIPE, text=True)
+    assert full.returncode == 1 and "stdout" in full.stderr
     assert agent.stop() == 0
     for words in (["status"], ["get", "db"], ["watch", "db"], ["rotate"], ["reload"], ["health"]):
         gone = operator(agent, *words)
