@@ -134,15 +134,18 @@ static bool has_room(struct http_server *s)
         return s->limits.evict_idle && make_way(s);
 }
 
-static struct peer *look_up_peer(int fd)
+static int look_up_peer(int fd, struct peer **ret_peer)
 {
         struct peer *p = mem_new(sizeof(*p));
         int r = unixsock_peer(fd, p);
 
-        if (r == 0)
-                return p;
+        if (r == 0) {
+                *ret_peer = p;
+                return 0;
+        }
         log_debug("http: connection refused: its peer cannot be told: %s", strerror(-r));
-        return mem_free(p);
+        mem_free(p);
+        return r;
 }
 
 /* Kept from the beginning: of a connection that was reset the kernel tells no address any more. */
@@ -159,22 +162,29 @@ static void note_address(struct http_conn *c, const struct sockaddr_storage *fro
                 (void)inet_ntop(AF_INET6, &six->sin6_addr, c->address, sizeof(c->address));
 }
 
-static void let_in(struct http_listener *l, int fd, const struct sockaddr_storage *from)
+static bool is_shortage(int error)
+{
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Return: 0, or what there is not enough of, as -errno: who came last is turned away, and who follows has to wait. */
+static int let_in(struct http_listener *l, int fd, const struct sockaddr_storage *from)
 {
         struct http_server *s = l->server;
         struct bufferevent *tls = NULL;
         struct peer *peer = NULL;
         struct http_conn *c;
         bool room = has_room(s);
-        int status = 0;
+        int status = 0, r;
 
-        if (l->is_unix && !(peer = look_up_peer(fd))) {
+        r = l->is_unix ? look_up_peer(fd, &peer) : 0;
+        if (r < 0) {
                 close(fd);
-                return;
+                return is_shortage(-r) ? r : 0;
         }
         if (l->wrap && (!room || !(tls = l->wrap(loop_base(s->loop), fd, l->wrap_arg)))) {
                 close(fd); /* a refusal over TLS would cost a handshake */
-                return;
+                return 0;
         }
         c = conn_new(s, tls ? -1 : fd, tls, peer);
         note_address(c, from);
@@ -184,10 +194,11 @@ static void let_in(struct http_listener *l, int fd, const struct sockaddr_storag
                 conn_start(c);
                 if (s->draining)
                         conn_drain(c);
-                return;
+                return 0;
         }
         io_open(c);
         conn_refuse(c, status ? status : 503, "too many connections");
+        return 0;
 }
 
 /* Return: may there be more in the queue? */
@@ -197,14 +208,11 @@ static bool accept_some(struct http_listener *l)
                 struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
                 socklen_t from_len = sizeof(from);
                 int conn_fd = accept4(l->fd, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                int error = conn_fd < 0 ? errno : -let_in(l, conn_fd, &from);
 
-                if (conn_fd >= 0) {
-                        let_in(l, conn_fd, &from);
-                        continue;
-                }
-                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                        pause_accepting(l->server, errno);
-                if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM)
+                if (is_shortage(error))
+                        pause_accepting(l->server, error);
+                if (error && error != ECONNABORTED && error != EINTR && error != EPROTO && error != EPERM)
                         return false;
         }
         return true;

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/unixsock.h"
 #include "tests/unit/support_http.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -427,6 +428,33 @@ static void lack_of_descriptors_is_waited_out(void **state)
         wait_for(s, raw_has(c, HELLO));
 }
 
+/* The connection takes the last descriptor and none is left to pin its peer: that one is turned away, who follows waits. */
+static void lack_of_a_descriptor_for_the_peer_is_waited_out(void **state)
+{
+        struct http_scene *s = *state;
+        struct http_client_raw *c[3];
+        struct rlimit normal, one;
+        int last;
+
+        if (!unixsock_has_peerpidfd())
+                skip(); /* peers are not pinned there */
+        http_scene_start(s, OVER_UNIX);
+        http_scene_turn(s);
+        for (size_t i = 0; i < array_len(c); i++) {
+                c[i] = http_scene_client(s);
+                raw_send(c[i], GET("/x"));
+        }
+        last = dup(STDIN_FILENO);
+        assert_true(last >= 0);
+        close(last);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &normal), 0);
+        one = (struct rlimit){(rlim_t)last + 1, normal.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+        wait_for(s, c[0]->closed || c[0]->reset);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+        wait_for(s, raw_has(c[1], HELLO) && raw_has(c[2], HELLO));
+}
+
 /* --- draining --- */
 
 static void on_drained(void *arg)
@@ -613,6 +641,7 @@ int main(void)
                 HTTP_TEST(handler_may_refuse_a_connection),
                 HTTP_TEST(many_refused_connections_do_not_pile_up),
                 HTTP_TEST(lack_of_descriptors_is_waited_out),
+                HTTP_TEST(lack_of_a_descriptor_for_the_peer_is_waited_out),
                 HTTP_TEST(drain_of_nothing_is_done_at_once),
                 HTTP_TEST(drain_lets_requests_finish),
                 HTTP_TEST(drain_answers_a_kept_connection_once_more),
