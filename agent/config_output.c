@@ -7,8 +7,6 @@
 #include "common/fs.h"
 #include "common/mem.h"
 
-#define MODE_UNSET ((mode_t)-1)
-
 static const char *const formats[] = {[OUTPUT_JSON] = "json", [OUTPUT_ENV] = "env", [OUTPUT_PEM] = "pem"};
 
 static void read_format(struct config_reader *r, const struct hcl_node *value, void *field)

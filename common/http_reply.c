@@ -12,6 +12,8 @@
 
 #define TYPE_MAX 200
 
+static const char crlf[] = "\r\n", last_chunk[] = "0\r\n\r\n";
+
 struct head { /* large enough for all that is written into it below */
         char bytes[512 + TYPE_MAX];
         size_t len;
@@ -133,7 +135,7 @@ static void send_head(struct http_conn *c, struct head *h, const void *body, siz
         iov[n++] = (struct iovec){h->bytes, h->len};
         if (extra->len) {
                 iov[n++] = (struct iovec){extra->data, extra->len};
-                iov[n++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+                iov[n++] = (struct iovec){(void *)(uintptr_t)crlf, 2};
         }
         if (len)
                 iov[n++] = (struct iovec){(void *)(uintptr_t)body, len};
@@ -285,7 +287,7 @@ void http_stream_write(struct http_request *r, const void *bytes, size_t len)
         size_len = snprintf(size, sizeof(size), "%zx\r\n", len);
         iov[0] = (struct iovec){size, (size_t)size_len};
         iov[1] = (struct iovec){(void *)(uintptr_t)bytes, len};
-        iov[2] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+        iov[2] = (struct iovec){(void *)(uintptr_t)crlf, 2};
         if (r->raw_stream)
                 io_write(c, iov + 1, 1);
         else
@@ -300,7 +302,7 @@ void reply_end_stream(struct http_conn *c)
 
         c->request_usec = clock_boottime_usec(); /* what is unsent has the time of an answer that begins now */
         if (!r->raw_stream && !r->bodiless)
-                io_write(c, &(struct iovec){(void *)(uintptr_t) "0\r\n\r\n", 5}, 1);
+                io_write(c, &(struct iovec){(void *)(uintptr_t)last_chunk, 5}, 1);
         conn_answered(c);
 }
 
