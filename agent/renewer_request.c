@@ -246,6 +246,7 @@ static void begin_mint(struct keeper *k, struct instant now, const struct life_a
         }
         if (!k->cfg->is_certificate) {
                 vault_request_read(&request, k->cfg->path);
+                request.once = k->life.kind != KIND_STATIC;
         } else if (certificate_request(k, &request, &error) < 0) {
                 mint_unusable(k, error);
                 return;

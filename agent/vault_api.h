@@ -34,6 +34,7 @@ struct vault_request {
         const char *method; /* static */
         char *path;         /* "/v1/..." */
         struct secret *body; /* NULL: none */
+        bool once; /* sent twice it would make two, or use up what is good for one use: LOGIN, UNWRAP, ISSUE; a READ that mints, by the renewer */
 };
 
 /* Each fills *ret; vault_request_done() it. Paths are percent-encoded but for "/". */

@@ -204,6 +204,7 @@ static void send_now(struct vault_link *link, struct link_call *c)
                 .secret_value = c->token ? c->token->value : NULL,
                 .body = c->request.body,
                 .timeout_usec = c->timeout_usec,
+                .once = c->request.once,
         };
 
         list_remove(&link->queue[c->class], c);

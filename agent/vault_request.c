@@ -51,6 +51,7 @@ static char *api_path(const char *path, const char *end)
 static void fill(struct vault_request *ret, enum vault_op op, const char *method, char *path, json_t *body)
 {
         *ret = (struct vault_request){.op = op, .method = method, .path = path};
+        ret->once = op == VAULT_LOGIN || op == VAULT_UNWRAP || op == VAULT_ISSUE;
         if (!body)
                 return;
         ret->body = secret_new(BODY_MAX);

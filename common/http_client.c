@@ -485,6 +485,9 @@ static const char *begin(struct http_call *call, const struct http_client_reques
             curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call) != CURLE_OK ||
             curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->detail) != CURLE_OK)
                 return "libcurl refuses the request";
+        if (request->once && (curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK ||
+                              curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L) != CURLE_OK))
+                return "libcurl refuses a connection of its own";
         refused = set_headers(call, request);
         if (refused)
                 return refused;
@@ -499,7 +502,8 @@ static const char *begin(struct http_call *call, const struct http_client_reques
  * @arg:      for on_reply
  *
  * What cannot be sent (a control character in a field) is told through on_reply as well, as -EINVAL. curl repeats a call by
- * itself only where a kept connection turned out to be closed before a single byte of an answer came.
+ * itself only where a kept connection turned out to be closed before a single byte of an answer came, and never one that is to be
+ * sent once.
  *
  * Return: the call, borrowed until on_reply or http_call_cancel().
  */

@@ -31,6 +31,7 @@ struct http_client_request { /* borrowed until http_client_send() returns */
         const struct secret *secret_value;
         const struct secret *body;          /* NULL: none. Sent as application/json unless headers say otherwise */
         uint64_t timeout_usec;              /* the client's where that is shorter, or this is 0 */
+        bool once;                          /* it makes something: sent on a connection of its own, for on a kept one that dies curl repeats it */
 };
 
 struct http_client_reply { /* borrowed while on_reply runs */

@@ -147,6 +147,17 @@ def test_what_hangs_holds_up_nobody_else(scene):
 
 
 @scene_of
+def test_a_mint_is_not_sent_twice_for_a_connection_that_dies(scene):
+    """It may have been carried out: the agent counts it as one without an answer, and nobody repeats it behind its back."""
+    scene.start(secret("db", None, "mint_burst = 10"))
+    before = scene.versions()["db"]
+    scene.vault.script("database/creds/db", [{"raw": ""}])
+    scene.rotate("db")
+    scene.wait_log("db: minting failed")
+    scene.wait_other("db", before)
+
+
+@scene_of
 def test_a_renewal_that_hangs_costs_no_lease(scene):
     """Half-open connections: the call ends in time, another one goes through; one in flight for each lease."""
     scene.model.lease_ttl = 12

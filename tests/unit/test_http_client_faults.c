@@ -120,6 +120,29 @@ static void broken_answers_are_errors(void **state)
         }
 }
 
+static void what_is_to_be_sent_once_is_not_repeated(void **state)
+{
+        struct http_client *c = fake_client(&fake_vault, (struct http_client_config){0});
+
+        for (int once = 0; once < 2; once++) {
+                struct http_client_request request = {.method = "GET", .path = "/v1/broken", .once = once};
+                struct fake_answer a = fake_get(c, "/v1/sys/health"); /* leaves a connection behind */
+                json_t *asked;
+
+                assert_int_equal(a.status, 200);
+                secret_free(a.body);
+                fake_before_each(state);
+                fake_script("broken", "[{\"times\":20,\"raw\":\"\"}]");
+                a = fake_call(c, &request);
+                assert_int_equal(a.error, -ECONNRESET);
+                secret_free(a.body);
+                asked = fake_requests("broken");
+                assert_int_equal(json_array_size(asked), once ? 1 : 2);
+                json_decref(asked);
+        }
+        http_client_free(c);
+}
+
 static void longest_answer_is_taken(void **state)
 {
         struct http_client *c = fake_client(&fake_vault, (struct http_client_config){0});
@@ -271,6 +294,7 @@ int main(void)
                 cmocka_unit_test_setup(half_open_calls_end_at_their_deadline, fake_before_each),
                 cmocka_unit_test_setup(silent_server_does_not_hold_the_loop, fake_before_each),
                 cmocka_unit_test_setup(broken_answers_are_errors, fake_before_each),
+                cmocka_unit_test_setup(what_is_to_be_sent_once_is_not_repeated, fake_before_each),
                 cmocka_unit_test_setup(longest_answer_is_taken, fake_before_each),
                 cmocka_unit_test_setup(wrong_server_is_refused, fake_before_each),
                 cmocka_unit_test_setup(changed_ca_counts_for_the_next_connection, fake_before_each),
