@@ -41,11 +41,12 @@ def test_what_alerts_count_is_there_before_it_happens(agent):
 
 def test_how_much_of_a_life_remains_can_be_told(agent):
     now, clock = samples(agent), time.time()
-    assert now['leasekeeper_secret_life_seconds{secret="db",kind="dynamic"}'] == LEASE_SECONDS
+    lease = now['leasekeeper_secret_life_seconds{secret="db",kind="dynamic"}']
+    assert LEASE_SECONDS - 30 < lease <= LEASE_SECONDS  # its token, which is as old, may end a moment before it
     certificate = now['leasekeeper_secret_life_seconds{secret="tls",kind="certificate"}']
     assert 12 * 3600 - 60 < certificate < 12 * 3600 + 60
     assert not [name for name in now if name.startswith("leasekeeper_secret_life_seconds") and "dbinfo" in name]
-    for name, life in (("db", LEASE_SECONDS), ("tls", certificate)):
+    for name, life in (("db", lease), ("tls", certificate)):
         remains = now[f'leasekeeper_secret_expiry_timestamp_seconds{{secret="{name}"}}'] - clock
         assert 0.9 < remains / life < 1.01, (name, remains, life)
 
