@@ -306,7 +306,12 @@ void mariadb_kill_user(struct mariadb *m, const char *name)
 
 void mariadb_pause(struct mariadb *m)
 {
-        kill(m->pid, SIGSTOP);
+        int status;
+
+        /* A signal sent is none taken: the kernel says when the last of its threads stands still. */
+        assert_int_equal(kill(m->pid, SIGSTOP), 0);
+        assert_int_equal(waitpid(m->pid, &status, WUNTRACED), m->pid);
+        assert_true(WIFSTOPPED(status));
 }
 
 void mariadb_resume(struct mariadb *m)
