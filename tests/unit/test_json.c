@@ -155,13 +155,14 @@ static void deep_nesting_is_refused(void **state)
 static void nothing_is_left_behind(void **state)
 {
         const unsigned seed = (unsigned)getpid() + 7;
-        char text[160], error[160];
+        char text[240], error[160];
         struct secret *s = secret_new(4096);
         json_t *reply;
         int head;
 
         (void)state;
-        head = snprintf(text, sizeof(text), "{\"data\":{\"username\":\"u\",\"password\":\"x");
+        /* a long value: free(3) itself writes over the first bytes of a block */
+        head = snprintf(text, sizeof(text), "{\"data\":{\"username\":\"u\",\"password\":\"%064d", 0);
         memscan_fill(seed, text + head);
         memcpy(text + head + MEMSCAN_LEN, "\"}}", 4);
         reply = read_text(text, error);

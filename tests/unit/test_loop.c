@@ -1,4 +1,5 @@
 /* tests/unit/test_loop.c: what common/loop.h promises about timers, descriptors, signals and calls. */
+#include <event2/buffer.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -6,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "tests/unit/support_memscan.h"
 
 #define GIVE_UP_USEC (20 * USEC_PER_SEC)
 
@@ -410,6 +413,26 @@ static void idle_loop_does_not_wake_up(void **state)
         assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 3);
 }
 
+/* What waits to be sent stands in libevent's buffers: nothing of it is left once it is sent, or its connection is gone. */
+static void what_libevent_frees_is_wiped(void **state)
+{
+        const unsigned seed = (unsigned)getpid() + 11;
+        struct evbuffer *sent = evbuffer_new(), *dropped = evbuffer_new();
+        char text[1000];
+
+        (void)state; /* its loop has told libevent how to free */
+        memset(text, '-', sizeof(text));
+        memscan_fill(seed, text + 500);
+        assert_int_equal(evbuffer_add(sent, text, sizeof(text)), 0);
+        assert_int_equal(evbuffer_add(dropped, text, sizeof(text)), 0);
+        explicit_bzero(text, sizeof(text));
+        assert_int_equal(memscan_count(seed), 2);
+        evbuffer_drain(sent, sizeof(text));
+        evbuffer_free(dropped);
+        evbuffer_free(sent);
+        assert_int_equal(memscan_count(seed), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -423,6 +446,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(paused_watch_is_silent, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(watch_freed_in_its_own_callback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(signal_is_told_on_the_loop, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(what_libevent_frees_is_wiped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(sigpipe_does_not_kill, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(deferred_calls_keep_their_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(busy_descriptor_lets_deferred_calls_through, set_up, tear_down),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -86,10 +87,7 @@ static void a_peer_without_a_pid_has_no_unit(void **state)
         assert_false(may_read(&allow, 1));
 }
 
-/* What systemd says of every process. These stand before libsystemd's, whose header is not for tests. */
-int sd_pid_get_unit(pid_t pid, char **ret_unit);
-int sd_pid_get_user_unit(pid_t pid, char **ret_unit);
-
+/* What systemd says of every process. These stand before libsystemd's. */
 static const char *system_unit, *user_unit;
 
 static int say(const char *unit, char **ret_unit)
