@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -68,6 +69,27 @@ def test_no_descriptors_left(scene):
     assert scene.versions() == before
     log = scene.agent.process.log_text()
     assert "no longer served" not in log and log.count("no connection can be accepted") <= 2
+
+
+@scene_of
+def test_who_neither_sends_nor_reads_is_closed(scene):
+    """Half a head, and a stream whose first versions lie unread: both end after 10 s, and nobody else is disturbed."""
+    scene.model.kv |= {f"kv/notes/big{i}": {"value": "x" * 60000} for i in range(40)}
+    scene.start(secret("db"), *(secret(f"big{i}", f"kv/notes/big{i}") for i in range(40)))
+    names = "&".join(f"name=big{i}" for i in range(40))
+    began, held = time.monotonic(), {}
+    for what, text in (("half a head", "GET /agent"),
+                       ("an unread stream", f"GET /agent/v1/watch?{names} HTTP/1.1\r\nHost: x\r\n\r\n")):
+        held[what] = socket.socket(socket.AF_UNIX)
+        held[what].connect(scene.agent.socket)
+        held[what].sendall(text.encode())
+    for what, s in held.items():
+        poll = select.poll()
+        poll.register(s, 0)
+        assert poll.poll(1000 * max(0, began + 30 - time.monotonic())), f"{what} is still there"
+        assert time.monotonic() - began > 5, what
+        s.close()
+    assert scene.data("big0") and scene.data("db")
 
 
 @scene_of

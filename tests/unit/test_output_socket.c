@@ -402,6 +402,35 @@ static void a_user_has_64_connections_at_most(void **state)
         buf_done(&in);
 }
 
+static void operators_keep_16_connections(void **state)
+{
+        struct world *w = *state;
+        int fds[256], more;
+        struct buf in = BUF_INIT;
+        cleanup_free char *live = NULL;
+
+        if (!can_change_user())
+                skip();
+        for (int i = 0; i < 240; i++)
+                fds[i] = client_connect_as(w, 60000 + (uid_t)i / 60);
+        more = client_connect_as(w, 60009); /* its first */
+        client_receive(w, more, &in, NULL);
+        assert_status(buf_text(&in), 503);
+        close(more);
+        for (int i = 240; i < 256; i++)
+                fds[i] = client_connect(w);
+        more = client_connect(w); /* theirs are no more than that either */
+        buf_reset(&in);
+        client_receive(w, more, &in, NULL);
+        assert_status(buf_text(&in), 503);
+        close(more);
+        live = client_ask(w, fds[255], "GET", "/agent/v1/health?live", "", ""); /* closes it */
+        assert_status(live, 200);
+        for (int i = 0; i < 255; i++)
+                close(fds[i]);
+        buf_done(&in);
+}
+
 static void oversize_requests_are_refused(void **state)
 {
         struct world *w = *state;
@@ -634,6 +663,7 @@ int main(void)
                 T(reject_needs_the_current_version_and_its_reader),
                 T(a_user_has_64_consumers_at_most),
                 T(a_user_has_64_connections_at_most),
+                T(operators_keep_16_connections),
                 T(oversize_requests_are_refused),
                 T(wrong_methods_are_405_with_allow),
                 T(rotate_tells_what_and_when),
