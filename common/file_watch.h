@@ -6,7 +6,7 @@
 
 struct file_watch;
 
-/* paths: NULL-terminated, copied. fn is called soon after a change of any of them; folders that are not there are not watched. new */
+/* paths: NULL-terminated, copied. fn is called soon after a change of any of them; a folder that is not there, or goes, is looked for. new */
 struct file_watch *file_watch_new(struct loop *loop, const char *const *paths, loop_fn fn, void *arg);
 struct file_watch *file_watch_free(struct file_watch *w); /* takes NULL */
 

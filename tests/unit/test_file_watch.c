@@ -124,6 +124,48 @@ static void other_files_are_none_of_its_business(void **state)
         unlink(other);
 }
 
+static void folder_that_comes_back_is_watched_again(void **state)
+{
+        struct scene *s = *state;
+
+        assert_int_equal(rmdir(s->dir), 0);
+        told_within(s, USEC_PER_SEC / 10);
+        assert_int_equal(mkdir(s->dir, 0700), 0);
+        assert_int_equal(told_within(s, 5 * USEC_PER_SEC), 1); /* the file may have come with it */
+        put(s->path);
+        assert_int_equal(told_within(s, 2 * USEC_PER_SEC), 1);
+}
+
+static void folder_in_the_place_of_one_moved_away_is_watched(void **state)
+{
+        struct scene *s = *state;
+        cleanup_free char *away = mem_printf("%s.away", s->dir), *old = mem_printf("%s.away/secret-id", s->dir);
+
+        assert_int_equal(rename(s->dir, away), 0);
+        assert_int_equal(mkdir(s->dir, 0700), 0);
+        assert_int_equal(told_within(s, 5 * USEC_PER_SEC), 1);
+        put(s->path);
+        assert_int_equal(told_within(s, 2 * USEC_PER_SEC), 1);
+        put(old); /* that one is not ours any more */
+        assert_int_equal(told_within(s, USEC_PER_SEC / 2), 0);
+        unlink(old);
+        rmdir(away);
+}
+
+static void folder_that_is_not_there_at_first_is_looked_for(void **state)
+{
+        struct scene *s = *state;
+        const char *const paths[] = {s->path, NULL};
+
+        file_watch_free(s->watch);
+        assert_int_equal(rmdir(s->dir), 0);
+        s->watch = file_watch_new(s->loop, paths, on_change, s);
+        assert_int_equal(mkdir(s->dir, 0700), 0);
+        assert_int_equal(told_within(s, 5 * USEC_PER_SEC), 1);
+        put(s->path);
+        assert_int_equal(told_within(s, 2 * USEC_PER_SEC), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -131,6 +173,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(renamed_file_is_noticed, setup, teardown),
                 cmocka_unit_test_setup_teardown(file_that_becomes_readable_is_noticed, setup, teardown),
                 cmocka_unit_test_setup_teardown(other_files_are_none_of_its_business, setup, teardown),
+                cmocka_unit_test_setup_teardown(folder_that_comes_back_is_watched_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(folder_in_the_place_of_one_moved_away_is_watched, setup, teardown),
+                cmocka_unit_test_setup_teardown(folder_that_is_not_there_at_first_is_looked_for, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
