@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fs.h"
 #include "common/mem.h"
 
 /* A place in the file system that the agent takes for itself. */
@@ -31,7 +30,14 @@ static int compare_claims(const void *a, const void *b)
         return by_path ? by_path : (x->order > y->order) - (x->order < y->order);
 }
 
-static bool lies_in(const char *path, const char *folder)
+/**
+ * config_lies_in() - is a path below a folder?
+ * @path: absolute, checked
+ * @folder: absolute, checked
+ *
+ * Return: whether it is; a folder does not lie in itself.
+ */
+bool config_lies_in(const char *path, const char *folder)
 {
         size_t len = strlen(folder);
 
@@ -49,12 +55,12 @@ static void check_claims(struct config_reader *r, struct claim *claims, size_t l
                 if (before && strcmp(before->path, c->path) == 0)
                         config_error_at(r, c->where, "%s \"%.200s\" is also %s (%s); give each a path of its own",
                                         c->what, c->path, before->what, before->where);
-                else if (folder && lies_in(c->path, folder->path))
+                else if (folder && config_lies_in(c->path, folder->path))
                         config_error_at(r, c->where,
                                         "%s \"%.200s\" lies in %s \"%.200s\" (%s), which belongs to the agent as a "
                                         "whole; move it",
                                         c->what, c->path, folder->what, folder->path, folder->where);
-                if (c->covers && !(folder && lies_in(c->path, folder->path)))
+                if (c->covers && !(folder && config_lies_in(c->path, folder->path)))
                         folder = c;
         }
 }
@@ -175,23 +181,6 @@ static void apply_method_namespace(struct config_reader *r)
                                 "VAULT_NAMESPACE) is not supported yet; make them one");
 }
 
-static void check_state_dir(struct config_reader *r)
-{
-        const char *where = r->state_dir_where ? r->state_dir_where : r->top;
-        bool is_memory = true;
-        int found;
-
-        if (!config_check_path(r, where, "state_dir", r->config->state_dir) || r->depth != CONFIG_FULL)
-                return;
-        found = fs_is_memory(r->config->state_dir, &is_memory);
-        if (found < 0)
-                config_error_at(r, where, "state_dir %.200s: looking at its file system failed: %s; make it reachable",
-                                r->config->state_dir, strerror(-found));
-        else if (!is_memory)
-                config_error_at(r, where, "state_dir %.200s does not lie on tmpfs or ramfs; move it below /run",
-                                r->config->state_dir);
-}
-
 /**
  * config_check() - checks what no block can see alone
  * @r: the configuration, read, with the environment applied; collects findings
@@ -199,7 +188,7 @@ static void check_state_dir(struct config_reader *r)
 void config_check(struct config_reader *r)
 {
         apply_method_namespace(r);
-        check_state_dir(r);
+        config_check_machine(r);
         check_names(r);
         check_listeners(r);
         check_paths(r);

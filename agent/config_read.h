@@ -95,5 +95,7 @@ void config_read_certificate(struct config_reader *r, const struct hcl_node *val
 void config_apply_environment(struct config_reader *r); /* VAULT_... and BAO_... over the file, as Vault Agent does */
 void config_check_vault(struct config_reader *r);       /* the vault block with the environment over it */
 void config_check(struct config_reader *r);             /* what only shows when all is read */
+bool config_lies_in(const char *path, const char *folder);
+void config_check_machine(struct config_reader *r);     /* would state_dir and sockets be there after a start? */
 
 #endif

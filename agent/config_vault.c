@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/http_client.h"
 #include "common/mem.h"
 #include "common/parse.h"
 
@@ -199,13 +200,46 @@ static char *origin(struct config_reader *r, const char *key, const char *name)
         return r->vault ? config_where(config_member(r->vault, key)) : mem_strdup(r->top);
 }
 
-static void check_readable(struct config_reader *r, const char *key, const char *name, const char *path)
+/* One part at a time, so that the finding stands at its line. Return: would the start take it? */
+static bool check_part(struct config_reader *r, const char *key, const char *name,
+                       const struct http_client_config *part)
 {
-        cleanup_free char *where = origin(r, key, name);
+        cleanup_free char *where = origin(r, key, name), *error = http_client_check(part);
 
-        if (path && r->depth == CONFIG_FULL && access(path, R_OK) < 0)
-                config_error_at(r, where, "%s %.200s cannot be read: %m; put it there, readable by the agent", key,
-                                path);
+        if (error)
+                config_error_at(r, where, "%s; correct vault.%s or what it names", error, key);
+        return !error;
+}
+
+static void check_files(struct config_reader *r)
+{
+        const struct config_vault *v = &r->config->vault;
+        struct http_client_config part = {.address = "https://127.0.0.1", .ca_cert = v->ca_cert};
+
+        check_part(r, "ca_cert", "CACERT", &part);
+        part = (struct http_client_config){.address = part.address, .ca_path = v->ca_path};
+        if (check_part(r, "ca_path", "CAPATH", &part) && v->ca_path && access(v->ca_path, X_OK) < 0) {
+                cleanup_free char *where = origin(r, "ca_path", "CAPATH");
+
+                config_error_at(r, where, "CA folder %.200s: %m; make it readable by the agent", v->ca_path);
+        }
+        part = (struct http_client_config){.address = part.address, .client_cert = v->client_cert};
+        if (check_part(r, "client_cert", "CLIENT_CERT", &part) && v->client_cert) {
+                part.client_key = v->client_key;
+                check_part(r, "client_key", "CLIENT_KEY", &part);
+        }
+}
+
+/* What is a name to us, or a port, may be none to the client. */
+static void check_names(struct config_reader *r)
+{
+        const struct config_vault *v = &r->config->vault;
+        struct http_client_config part = {.address = v->address};
+
+        if (!check_part(r, "address", "ADDR", &part))
+                return;
+        part.server_name = v->tls_server_name;
+        check_part(r, "tls_server_name", "TLS_SERVER_NAME", &part);
 }
 
 static void check_address(struct config_reader *r, char *address)
@@ -215,10 +249,13 @@ static void check_address(struct config_reader *r, char *address)
 
         for (size_t len = strlen(address); len > 0 && address[len - 1] == '/';)
                 address[--len] = '\0';
-        if (!is_address(address, &is_plain))
+        if (!is_address(address, &is_plain)) {
                 config_error_at(r, where,
                                 "the address of Vault is no https://HOST:PORT; correct vault.address or VAULT_ADDR");
-        else if (is_plain && !is_loopback(address))
+                return;
+        }
+        check_names(r);
+        if (is_plain && !is_loopback(address))
                 config_warn_at(r, where,
                                "%.200s is not https: token and secrets cross the network in the clear; use https",
                                address);
@@ -241,8 +278,6 @@ void config_check_vault(struct config_reader *r)
                                "tls_skip_verify lets anybody on the way pose as Vault; name its CA in ca_cert");
         if (!v->client_cert != !v->client_key)
                 config_error_at(r, pair_where, "client_cert and client_key go together; add the missing one");
-        check_readable(r, "ca_cert", "CACERT", v->ca_cert);
-        check_readable(r, "ca_path", "CAPATH", v->ca_path);
-        check_readable(r, "client_cert", "CLIENT_CERT", v->client_cert);
-        check_readable(r, "client_key", "CLIENT_KEY", v->client_key);
+        if (r->depth == CONFIG_FULL)
+                check_files(r);
 }

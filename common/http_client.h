@@ -52,6 +52,8 @@ typedef void (*http_reply_fn)(const struct http_client_reply *reply, void *arg);
 
 /* Gives curl and OpenSSL allocators that wipe. Once, first in main(), before any other call into either. 0, or -errno: they stay as they were */
 int http_client_setup(void);
+/* What http_client_new() would refuse, without a client: NULL, or new: what is wrong, naming the file or the address */
+char *http_client_check(const struct http_client_config *config);
 /* new; NULL: ret_error (new) says what is wrong (unreadable CA file, bad address) and names the file */
 struct http_client *http_client_new(struct loop *loop, const struct http_client_config *config, char **ret_error);
 struct http_client *http_client_free(struct http_client *c); /* takes NULL; calls that are under way end without a callback; allowed in on_reply */

@@ -296,3 +296,18 @@ void http_client_model_done(struct http_client_model *m)
         mem_free(m->host);
         *m = (struct http_client_model){0};
 }
+
+/**
+ * http_client_check() - would http_client_new() take this?
+ * @config: borrowed until this returns
+ *
+ * Return: NULL where it would, or new: what is wrong, naming the file or the address.
+ */
+char *http_client_check(const struct http_client_config *config)
+{
+        struct http_client_model m;
+        char *error = http_client_model_make(&m, config);
+
+        http_client_model_done(&m);
+        return error;
+}

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/unixsock.h"
 
 #define DIR_NAME "tests/unit/config"
 #define BASE     DIR_NAME "/base.hcl"
@@ -412,6 +414,8 @@ static void a_broken_environment_is_a_finding(void **state)
 
 /* --- CONFIG_FULL: what the machine is asked --- */
 
+#define AGENT_UID 64003
+
 struct scene {
         char *memory, *disk; /* folders: on tmpfs, and not */
 };
@@ -454,7 +458,7 @@ static int scene_up(void **state)
 
 static void remove_folder(const char *path)
 {
-        static const char *const names[] = {"agent.hcl", "role", "secret", "token", "empty"};
+        static const char *const names[] = {"agent.hcl", "role", "secret", "token", "empty", "text", "cert"};
 
         for (size_t i = 0; i < array_len(names); i++) {
                 cleanup_free char *file = mem_printf("%s/%s", path, names[i]);
@@ -464,10 +468,23 @@ static void remove_folder(const char *path)
         rmdir(path);
 }
 
+/* Root may do all: what is refused to an agent shows under a user id of its own, until scene_down(). */
+static void become_an_agent(const struct scene *s)
+{
+        if (getuid() != 0)
+                return;
+        assert_int_equal(chown(s->memory, AGENT_UID, AGENT_UID), 0);
+        assert_int_equal(setgroups(0, NULL), 0);
+        assert_int_equal(setresgid(AGENT_UID, AGENT_UID, 0), 0);
+        assert_int_equal(setresuid(AGENT_UID, AGENT_UID, 0), 0);
+}
+
 static int scene_down(void **state)
 {
         struct scene *s = *state;
 
+        if (setresuid(0, 0, 0) == 0 && setresgid(0, 0, 0) < 0)
+                return -1;
         remove_folder(s->memory);
         remove_folder(s->disk);
         mem_free(s->memory);
@@ -593,6 +610,141 @@ static void credential_files_are_looked_at(void **state)
         config_findings_done(&f);
 }
 
+/* A configuration that is good but for `more`, which begins at line 3; "@" is the folder in memory. */
+static char *with(const struct scene *s, const char *state_dir, const char *more)
+{
+        cleanup_free char *text =
+                mem_printf("auto_auth { method \"token_file\" { config { token_file_path = \"@/token\" } } }\n"
+                           "secret \"db\" { path = \"kv/x\" file \"@/c\" { } } state_dir = \"%s\"\n"
+                           "%s\n",
+                           state_dir, more);
+        struct buf b = BUF_INIT;
+
+        for (const char *p = text; *p; p++) {
+                if (*p == '@')
+                        buf_printf(&b, "%s", s->memory);
+                else
+                        buf_char(&b, *p);
+        }
+        return buf_take(&b);
+}
+
+/* What a start would fail at is one finding, and none where the machine is not asked. */
+static void refuses(const struct scene *s, const char *state_dir, const char *more, const char *part)
+{
+        cleanup_free char *text = with(s, state_dir, more), *start = mem_printf("%s/agent.hcl:", s->memory);
+        struct config_findings f;
+        struct config *c = load_text(s->memory, CONFIG_FULL, &f, text);
+
+        print_findings(&f);
+        assert_null(c);
+        assert_int_equal(f.len, 1);
+        assert_true(has_finding(&f, false, start, part));
+        config_findings_done(&f);
+        c = load_text(s->memory, CONFIG_SYNTAX, &f, text);
+        assert_non_null(c);
+        assert_int_equal(f.len, 0);
+        config_free(c);
+        config_findings_done(&f);
+}
+
+static void accepts(const struct scene *s, const char *state_dir, const char *more)
+{
+        cleanup_free char *text = with(s, state_dir, more);
+        struct config_findings f;
+        struct config *c = load_text(s->memory, CONFIG_FULL, &f, text);
+
+        print_findings(&f);
+        assert_non_null(c);
+        assert_int_equal(f.len, 0);
+        config_free(c);
+        config_findings_done(&f);
+}
+
+static void files_for_tls_are_what_they_should_be(void **state)
+{
+        struct scene *s = *state;
+
+        write_file(s->memory, "token", "x", 0400);
+        write_file(s->memory, "text", "no PEM", 0400);
+        write_file(s->memory, "cert", "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n", 0400);
+        refuses(s, "@/state", "vault {\n ca_cert = \"@/text\" }", "agent.hcl:4: CA file ");
+        refuses(s, "@/state", "vault {\n ca_cert = \"@/nothing\" }",
+                "No such file or directory; correct vault.ca_cert");
+        refuses(s, "@/state", "vault { ca_path = \"@/text\" }", "is not a folder; correct vault.ca_path");
+        refuses(s, "@/state", "vault { client_cert = \"@/text\" client_key = \"@/cert\" }", "client certificate ");
+        refuses(s, "@/state", "vault { client_cert = \"@/cert\"\n client_key = \"@/text\" }",
+                "agent.hcl:4: client key ");
+        accepts(s, "@/state",
+                "vault { ca_cert = \"@/cert\" ca_path = \"@\" client_cert = \"@/cert\" client_key = \"@/cert\" }");
+}
+
+static void a_socket_can_be_made(void **state)
+{
+        struct scene *s = *state;
+        cleanup_free char *path = mem_printf("%s/a.sock", s->memory);
+        int fd;
+
+        become_an_agent(s);
+        write_file(s->memory, "token", "x", 0400);
+        write_file(s->memory, "text", "x", 0400);
+        accepts(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" }");
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/none/a.sock\" }", "No such file or directory; make");
+        accepts(s, "@/new/state", "listener \"unix\" { address = \"@/new/a.sock\" }"); /* made with state_dir */
+        refuses(s, "@/state", "listener \"unix\" { address = \"/proc/a.sock\" }", "no socket can be made in /proc: ");
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/text\" }", "is no socket; remove it");
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" socket_group = 0 }",
+                "agent.hcl:3: the agent may not give its socket to group 0; ");
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" socket_user = 0 }", "to user 0; ");
+        assert_int_equal(unixsock_listen(path, 0600, (gid_t)-1, 1, &fd), 0);
+        accepts(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" }"); /* that of the agent that runs */
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" socket_group = 0 }", "to group 0; ");
+        close(fd);
+        assert_int_equal(chmod(s->memory, 0777), 0);
+        assert_int_equal(unlink(path), 0);
+        refuses(s, "@/state", "listener \"unix\" { address = \"@/a.sock\" }", "anybody may replace the socket in ");
+}
+
+static void handed_over_sockets_are_the_service_managers(void **state)
+{
+        struct scene *s = *state;
+
+        become_an_agent(s);
+        write_file(s->memory, "token", "x", 0400);
+        setenv("LISTEN_FDS", "1", 1);
+        accepts(s, "@/state", "listener \"unix\" { address = \"/proc/a.sock\" socket_group = 0 }");
+        unsetenv("LISTEN_FDS");
+}
+
+static void a_state_dir_is_the_agents_own(void **state)
+{
+        struct scene *s = *state;
+        cleanup_free char *folder = mem_printf("%s/folder", s->memory), *text = with(s, "@/folder", "");
+        bool is_root = geteuid() == 0;
+        struct config_findings f;
+
+        assert_int_equal(mkdir(folder, 0500), 0); /* root's, where root runs the test */
+        become_an_agent(s);
+        write_file(s->memory, "token", "x", 0400);
+        write_file(s->memory, "text", "x", 0400);
+        accepts(s, "@/a/b/state", "");
+        refuses(s, "@/text", "", "text is no folder; remove what is there");
+        if (is_root)
+                refuses(s, "@/folder", "", "belongs to user 0; ");
+        assert_int_equal(rmdir(folder), 0);
+        assert_int_equal(mkdir(folder, 0500), 0);
+        accepts(s, "@/folder", "");
+        refuses(s, "@/folder/a/state", "", "cannot be made in ");
+        if (is_root) { /* and root, who looks on behalf of the agent, is told */
+                assert_int_equal(setresuid(0, 0, 0), 0);
+                config_free(load_text(s->memory, CONFIG_FULL, &f, text));
+                assert_int_equal(f.len, 1);
+                assert_true(has_finding(&f, true, s->memory, "/folder belongs to user 64003, "));
+                config_findings_done(&f);
+        }
+        assert_int_equal(rmdir(folder), 0);
+}
+
 static void many_findings_end_somewhere(void **state)
 {
         struct scene *s = *state;
@@ -687,6 +839,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(names_become_numbers, scene_up, scene_down),
                 cmocka_unit_test_setup_teardown(disk_is_refused_unless_allowed, scene_up, scene_down),
                 cmocka_unit_test_setup_teardown(credential_files_are_looked_at, scene_up, scene_down),
+                cmocka_unit_test_setup_teardown(files_for_tls_are_what_they_should_be, scene_up, scene_down),
+                cmocka_unit_test_setup_teardown(a_socket_can_be_made, scene_up, scene_down),
+                cmocka_unit_test_setup_teardown(handed_over_sockets_are_the_service_managers, scene_up, scene_down),
+                cmocka_unit_test_setup_teardown(a_state_dir_is_the_agents_own, scene_up, scene_down),
                 cmocka_unit_test_setup_teardown(many_findings_end_somewhere, scene_up, scene_down),
         };
 
