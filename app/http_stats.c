@@ -70,6 +70,43 @@ enum http_method http_method_of(const char *token)
         return HTTP_OTHER;
 }
 
+static size_t code_index(int status)
+{
+        for (size_t i = 0; i < array_len(codes) - 1; i++)
+                if (codes[i].status == status)
+                        return i;
+        return array_len(codes) - 1;
+}
+
+static struct metric_series *request_series(struct http_stats *s, enum http_route route, enum http_method method,
+                                            int status)
+{
+        size_t code = code_index(status);
+        struct metric_series **series = &s->request_series[route][method][code];
+
+        if (!*series)
+                *series = metric_series(s->requests, route_texts[route], method_texts[method], codes[code].text);
+        return *series;
+}
+
+/* What alerts count begins at 0: a counter that appears with its first failure hides it from rate(). */
+static void begin_failures(struct http_stats *s)
+{
+        static const struct {
+                enum http_route route;
+                enum http_method method;
+        } of[] = {{ROUTE_PAGE, HTTP_GET},
+                  {ROUTE_FORM, HTTP_POST},
+                  {ROUTE_NOTES, HTTP_GET},
+                  {ROUTE_NOTES, HTTP_POST},
+                  {ROUTE_NOTE, HTTP_GET}};
+
+        for (size_t i = 0; i < array_len(of); i++) {
+                (void)request_series(s, of[i].route, of[i].method, 500);
+                (void)request_series(s, of[i].route, of[i].method, 503);
+        }
+}
+
 /**
  * http_stats_new() - app_requests_total, notesd_http_requests_total, notesd_http_request_duration_seconds
  */
@@ -90,6 +127,7 @@ struct http_stats *http_stats_new(struct metrics *m)
                 s->endpoint_series[i] = metric_series(endpoints, route_texts[i]);
                 s->duration_series[i] = metric_series(durations, route_texts[i]);
         }
+        begin_failures(s);
         return s;
 }
 
@@ -101,14 +139,6 @@ struct http_stats *http_stats_free(struct http_stats *s)
         return mem_free(s);
 }
 
-static size_t code_index(int status)
-{
-        for (size_t i = 0; i < array_len(codes) - 1; i++)
-                if (codes[i].status == status)
-                        return i;
-        return array_len(codes) - 1;
-}
-
 /**
  * http_stats_count() - one request was answered
  * @took_usec: from its first byte
@@ -116,12 +146,7 @@ static size_t code_index(int status)
 void http_stats_count(struct http_stats *s, enum http_route route, enum http_method method, int status,
                       uint64_t took_usec)
 {
-        size_t code = code_index(status);
-        struct metric_series **series = &s->request_series[route][method][code];
-
-        if (!*series)
-                *series = metric_series(s->requests, route_texts[route], method_texts[method], codes[code].text);
-        metric_series_inc(*series, 1);
+        metric_series_inc(request_series(s, route, method, status), 1);
         metric_series_inc(s->endpoint_series[route], 1);
         metric_series_observe(s->duration_series[route], (double)took_usec / (double)USEC_PER_SEC);
 }

@@ -335,6 +335,8 @@ static const struct credentials_handler handler = {on_version, on_lost, on_conne
 
 static void add_metrics(struct rotation *r, struct metrics *m)
 {
+        static const char *const outcomes[] = {"ok", "denied", "failed", "invalid"};
+
         r->versions = metrics_add(m, METRIC_GAUGE, "notesd_credential_version",
                                   "Version of the secret that is in use, 0 for none.", "secret", NULL);
         r->swaps = metrics_add(m, METRIC_COUNTER, "notesd_credential_swaps_total",
@@ -347,7 +349,8 @@ static void add_metrics(struct rotation *r, struct metrics *m)
                 r->not_after); /* until there is one: 0 would say that it ended in 1970, also where none is served */
         for (size_t i = 0; i < r->held_len; i++) {
                 metric_set(r->versions, 0, r->held[i].name);
-                metric_inc(r->swaps, 0, r->held[i].name, "ok");
+                for (size_t k = 0; k < array_len(outcomes); k++)
+                        metric_inc(r->swaps, 0, r->held[i].name, outcomes[k]);
         }
 }
 

@@ -95,6 +95,7 @@ static void metrics_count_by_closed_sets(void **state)
         assert_body_has("notesd_http_requests_total{route=\"/healthz\",method=\"GET\",code=\"200\"} 1\n");
         assert_body_has("app_requests_total{endpoint=\"/healthz\"} 2\n");
         assert_body_has("notesd_http_request_duration_seconds_count{route=\"/healthz\"} 2\n");
+        assert_body_has("notesd_http_requests_total{route=\"/api/v1/notes\",method=\"POST\",code=\"503\"} 0\n");
         assert_body_has("notesd_http_connections 1\n");
         assert_body_lacks("of/the/sort");
         assert_body_lacks("BREW");
