@@ -55,8 +55,6 @@ bool http_notes_is_key(const char *key)
  */
 void http_notes_refuse(struct exchange *x, const struct notes_result *r)
 {
-        cleanup_free char *detail = NULL;
-
         switch (r->outcome) {
         case NOTES_NOT_FOUND: exchange_problem(x, 404, NULL, "There is no such note."); return;
         case NOTES_KEY_REUSED:
@@ -75,9 +73,9 @@ void http_notes_refuse(struct exchange *x, const struct notes_result *r)
                         "idempotency_key", r->key ? r->key : "");
                 return;
         default:
-                detail = mem_printf("The database cannot be used at the moment%s%s; nothing was written. Try again.",
-                                    r->reason && r->reason[0] ? ": " : "", r->reason ? r->reason : "");
-                exchange_problem(x, 503, NULL, detail);
+                /* Why, with hosts and names in it, is the operator's: the log and /readyz have it. */
+                exchange_problem(x, 503, NULL,
+                                 "The database cannot be used at the moment; nothing was written. Try again.");
         }
 }
 

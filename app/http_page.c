@@ -105,7 +105,6 @@ static void on_list(const struct notes_result *r, void *arg)
 {
         struct exchange *x = arg;
         struct page *p = exchange_data(x);
-        cleanup_free char *notice = NULL;
 
         exchange_wait(x, NULL);
         if (r->outcome == NOTES_OK) {
@@ -114,9 +113,7 @@ static void on_list(const struct notes_result *r, void *arg)
         }
         if (p->status == 200)
                 p->status = 503;
-        notice = mem_printf("The tasks cannot be read at the moment%s%s.", r->reason && r->reason[0] ? ": " : "",
-                            r->reason ? r->reason : "");
-        send_page(x, NULL, notice);
+        send_page(x, NULL, "The tasks cannot be read at the moment; the server's log and /readyz say why.");
 }
 
 /* Without credentials there is nothing to wait for: the page says so at once, it works. */
