@@ -71,7 +71,8 @@ class Authority:
         self.ca_cert = os.path.join(folder, "ca.pem")
         self.ca_key = os.path.join(folder, "ca.key")
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                      "-subj", "/CN=Fake Vault CA", "-keyout", self.ca_key, "-out", self.ca_cert)
+                      "-subj", "/CN=Fake Vault CA", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+                      "-keyout", self.ca_key, "-out", self.ca_cert)
 
     def _openssl(self, *args, stdin=None):
         done = subprocess.run(["openssl", *args], input=stdin, capture_output=True, check=False)
@@ -79,15 +80,28 @@ class Authority:
             raise RuntimeError("openssl %s: %s" % (args[0], done.stderr.decode(errors="replace")))
         return done.stdout.decode()
 
+    def _sign_for(self, csr, cert, start, end, extensions=None):
+        """Signs for the time between two of the form YYYYMMDDHHMMSSZ: the x509 command of Debian 12 counts in days from now."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            index, serial, config = (os.path.join(folder, f) for f in ("i", "s", "c"))
+            with open(index, "w", encoding="ascii"), open(serial, "w", encoding="ascii") as f:
+                f.write(secrets.token_hex(15))
+            with open(config, "w", encoding="ascii") as f:
+                f.write("[ca]\ndefault_ca = d\n[d]\ndatabase = %s\nserial = %s\nnew_certs_dir = %s\ndefault_md = sha256\n"
+                        "policy = p\n[p]\ncommonName = supplied\n" % (index, serial, folder))
+            self._openssl("ca", "-batch", "-notext", "-config", config, "-cert", self.ca_cert, "-keyfile", self.ca_key,
+                          "-startdate", start, "-enddate", end, "-in", csr, "-out", cert,
+                          *(["-extfile", extensions] if extensions else []))
+
     def make(self, name, sans="DNS:localhost,IP:127.0.0.1,IP:::1", days=2):
         """Returns (certificate, key), as files. days: may be negative."""
         key, csr, cert, ext = (os.path.join(self.folder, name + end) for end in (".key", ".csr", ".pem", ".ext"))
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
                       "-keyout", key, "-out", csr)
         with open(ext, "w", encoding="ascii") as f:
-            f.write("subjectAltName=%s\n" % sans)
-        self._openssl("x509", "-req", "-in", csr, "-CA", self.ca_cert, "-CAkey", self.ca_key, *self._serial(),
-                      "-days", str(days), "-extfile", ext, "-out", cert)
+            f.write("subjectAltName=%s\nauthorityKeyIdentifier=keyid\n" % sans)
+        start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + d * 86400)) for d in (min(0, days - 1), days))
+        self._sign_for(csr, cert, start, end, ext)
         return cert, key
 
     @staticmethod
@@ -96,18 +110,12 @@ class Authority:
         return ["-set_serial", "0x" + secrets.token_hex(15)]
 
     def make_for(self, name, start, end):
-        """Like make(), for the time between two of the form YYYYMMDDHHMMSSZ."""
+        """Returns (certificate, key), both PEM, for the time between two of the form YYYYMMDDHHMMSSZ."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            index, serial, config, key, csr, cert = (os.path.join(folder, f) for f in ("i", "s", "c", name + ".key", "r", "pem"))
-            with open(index, "w", encoding="ascii"), open(serial, "w", encoding="ascii") as f:
-                f.write(secrets.token_hex(8))
-            with open(config, "w", encoding="ascii") as f:
-                f.write("[ca]\ndefault_ca = d\n[d]\ndatabase = %s\nserial = %s\nnew_certs_dir = %s\ndefault_md = sha256\n"
-                        "policy = p\n[p]\ncommonName = supplied\n" % (index, serial, folder))
+            key, csr, cert = (os.path.join(folder, f) for f in ("key", "csr", "cert"))
             self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
                           "-keyout", key, "-out", csr)
-            self._openssl("ca", "-batch", "-notext", "-config", config, "-cert", self.ca_cert, "-keyfile", self.ca_key,
-                          "-startdate", start, "-enddate", end, "-in", csr, "-out", cert)
+            self._sign_for(csr, cert, start, end)
             with open(cert, encoding="ascii") as c, open(key, encoding="ascii") as k:
                 return c.read().strip(), k.read().strip()
 
