@@ -76,9 +76,10 @@ def test_one_forbidden_secret_among_ten(stand):
     assert stand.agent.health() == 200
 
 
-# Runs as the app's user: takes each version, acknowledges it, rejects it, as fast as the socket answers.
+# Runs as the app's user: takes each version, acknowledges it, rejects it, so often as fast as the socket answers, then on until
+# so many seconds have passed: without a budget a replacement would come every two or three.
 REJECTS = r"""
-import collections, http.client, json, socket, sys
+import collections, http.client, json, socket, sys, time
 
 class Connection(http.client.HTTPConnection):
     def connect(self):
@@ -101,7 +102,10 @@ def take():
     return version
 
 version = take()
-for _ in range(int(sys.argv[2])):
+until = time.monotonic() + float(sys.argv[3])
+while sum(answers.values()) < int(sys.argv[2]) or time.monotonic() < until:
+    if sum(answers.values()) >= int(sys.argv[2]):
+        time.sleep(0.1)
     status, _ = call("POST", "/agent/v1/secrets/db/reject",
                      {"version": version, "consumer": "greedy", "reason": "denied"})
     answers[status] += 1
@@ -118,7 +122,7 @@ def test_ten_thousand_rejects_cause_at_most_the_budget(stand):
     made, began = Made(stand), time.monotonic()
     stand.start_agent(grace="1s")
     run = subprocess.run([*stand.ids.prefix(stand.ids.app), "/usr/bin/python3", "-I", "-c", REJECTS, stand.agent.socket,
-                          "10000"], capture_output=True, text=True, check=False, cwd="/", timeout=120)
+                          "10000", "12"], capture_output=True, text=True, check=False, cwd="/", timeout=120)
     assert run.returncode == 0, run.stderr
     answers = json.loads(run.stdout)
     assert answers.get("202", 0) > 9900, answers

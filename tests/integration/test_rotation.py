@@ -192,12 +192,15 @@ def test_the_old_user_goes_when_every_consumer_has_acknowledged(stand):
 
 
 def test_a_read_without_a_name_holds_the_old_user_for_the_grace(stand):
-    """Rule 3: who gave no name cannot acknowledge, so he is given the whole grace."""
+    """Rule 3: who gave no name cannot acknowledge, so he is given the whole grace, whoever else has acknowledged."""
     stand.provision(**CALM).start_agent(grace="4s")
+    watch = stand.watch("db")
+    watch.wait_for_version("db", 1)
     answer = stand.app_peer.ask(stand.agent.socket, "GET", "/agent/v1/secrets/db")
     user = answer.json()["data"]["username"]
     stand.agent.ask("POST", "/agent/v1/rotate/db")
-    wait_until("the new user", lambda: len(stand.users()) == 2)
+    watch.wait_for_version("db", 2)
+    assert len(stand.users()) == 2
     began = time.monotonic()
     wait_gone(stand, user, 15)
     assert time.monotonic() - began > 2.5
