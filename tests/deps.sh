@@ -15,29 +15,8 @@ BAO_DIR=build/openbao
 packages="$BUILD_PACKAGES $SERVER_PACKAGES"
 [ "${1:-all}" = demo ] || packages="$packages $TEST_PACKAGES"
 
-missing=
-for package in $packages; do
-        case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
-        installed) ;;
-        *) missing="$missing $package" ;;
-        esac
-done
-
-if [ -n "$missing" ]; then
-        install="apt-get install -y --no-install-recommends$missing"
-        if [ "$(id -u)" -ne 0 ]; then
-                echo "deps: these packages are missing; please run: sudo $install" >&2
-                exit 1
-        fi
-        echo "deps: installing$missing"
-        export DEBIAN_FRONTEND=noninteractive
-        # The lists of a fresh machine may be empty or old; a first failure is the sign to fetch them.
-        # shellcheck disable=SC2086  # a list of words
-        if ! $install >/dev/null 2>&1; then
-                apt-get update -qq
-                $install >/dev/null
-        fi
-fi
+# shellcheck disable=SC2086  # a list of words
+tests/install.sh $packages
 
 # install_pinned FOLDER REQUIREMENTS: a venv with what the file pins. The mark is written last: what was interrupted is
 # made again.

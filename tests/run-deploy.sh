@@ -4,7 +4,6 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-out=build/test-logs/deploy.out
 mkdir -p build/test-logs build/deploy
 engine='' run=''
 
@@ -36,7 +35,7 @@ trap 'exit 130' INT TERM
 if command -v dockerd >/dev/null; then engine_packages=''; else engine_packages="docker.io iptables"; fi
 command -v docker-compose >/dev/null || engine_packages="$engine_packages docker-compose"
 # shellcheck disable=SC2086  # a list of words
-tests/deploy/deps.sh $engine_packages || die "packages are missing"
+tests/install.sh debootstrap debhelper dpkg-dev lintian $engine_packages || die "packages are missing"
 
 start_engine() {
         # Images are kept in build/ from run to run: one engine at a time may have them.
@@ -59,21 +58,4 @@ start_engine() {
 }
 docker info >/dev/null 2>&1 || start_engine
 
-{
-        PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider --durations=10 -ra -q tests/deploy "$@" \
-                2>&1 9>&-
-        echo $? >"$out.rc"
-} | tee "$out"
-rc=$(cat "$out.rc")
-
-# count WORD: the number that pytest's last line has for it.
-count() {
-        tail -n 1 "$out" | sed -n "s/^/ /; s/.*[^0-9]\([0-9][0-9]*\) $1.*/\1/p"
-}
-passed=$(count passed) failed=$(count failed) errors=$(count error) skipped=$(count skipped)
-failed=$((${failed:-0} + ${errors:-0}))
-if [ "$rc" -ne 0 ] && [ "$failed" -eq 0 ]; then
-        failed=1
-fi
-echo "${passed:-0} passed, $failed failed, ${skipped:-0} skipped"
-exit "$rc"
+tests/run-pytest.sh deploy tests/deploy "$@" 9>&-

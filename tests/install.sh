@@ -1,10 +1,9 @@
 #!/bin/sh
-# Installs what the deployment tests need beside what tests/deps.sh brings: debootstrap, the packaging tools, and what is
-# named on the command line.
+# install.sh PACKAGE...: installs those that this machine lacks; who is not root gets the command for it.
 set -eu
 
 missing=
-for package in debootstrap debhelper dpkg-dev lintian "$@"; do
+for package in "$@"; do
         case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
         installed) ;;
         *) missing="$missing $package" ;;
