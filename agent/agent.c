@@ -177,20 +177,6 @@ static bool needs_restart(const struct agent *a, const struct config *next)
         return strcmp(before, after) != 0 || strcmp(a->config->state_dir, next->state_dir) != 0;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-        return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_way(const struct config_vault *a, const struct config_vault *b)
-{
-        return same_text(a->ca_cert, b->ca_cert) && same_text(a->ca_path, b->ca_path) &&
-               same_text(a->client_cert, b->client_cert) && same_text(a->client_key, b->client_key) &&
-               same_text(a->tls_server_name, b->tls_server_name) && same_text(a->proxy, b->proxy) &&
-               a->skip_verify == b->skip_verify && a->timeout_usec == b->timeout_usec &&
-               a->rate_limit == b->rate_limit && a->rate_burst == b->rate_burst;
-}
-
 static json_t *findings_json(const struct config_findings *f)
 {
         json_t *errors = json_array();
@@ -209,7 +195,30 @@ static void set_reload_error(struct agent *a, const json_t *body)
         a->reload_error = first ? mem_strdup(json_string_value(first)) : NULL;
 }
 
-/* Rule 14: refused as a whole, or the difference is applied. Return: HTTP status; ret_body: new, {"errors":[...]} or {}. */
+static void warn_if_changed(json_t *warnings, const char *at_start, char *now, const char *what)
+{
+        cleanup_free char *mine = now, *text = NULL;
+
+        if (strcmp(at_start, mine) == 0)
+                return;
+        text = mem_printf("%s: that needs a restart; the old ones stay until then", what);
+        log_warn("%s", text);
+        json_array_append_new(warnings, json_string(text));
+}
+
+/* Compared with the start, not with the last reload: a second one finds the restart as necessary as the first did. */
+static json_t *what_waits_for_a_restart(const struct agent *a, const struct config *next)
+{
+        json_t *warnings = json_array();
+
+        warn_if_changed(warnings, a->way_at_start, config_way_identity(next),
+                        "the vault block has changed in TLS, proxy, timeout or rate_limit");
+        warn_if_changed(warnings, a->listeners_at_start, config_listeners_identity(next), "the listeners have changed");
+        return json_pack("{s:o}", "warnings", warnings);
+}
+
+/* Rule 14: refused as a whole, or the difference is applied. Return: HTTP status; ret_body: new, {"errors":[...]}, or
+ * {"warnings":[...]} with what is not in force yet. */
 int agent_reload(struct agent *a, json_t **ret_body)
 {
         struct config_findings findings = {0};
@@ -239,10 +248,7 @@ int agent_reload(struct agent *a, json_t **ret_body)
         }
         set_reload_error(a, NULL);
         json_decref(*ret_body);
-        *ret_body = json_object();
-        if (!same_way(&old->vault, &next->vault))
-                log_warn("the vault block has changed: TLS, proxy, timeout and rate_limit need a restart; the old ones "
-                         "stay until then");
+        *ret_body = what_waits_for_a_restart(a, next);
         a->config = next;
         auth_set_config(a->auth, &next->auth);
         renewer_reconfigure(a->renewer, next);
@@ -458,6 +464,8 @@ int agent_run(const struct agent_options *options, struct config *config)
 {
         struct agent a = {.options = *options, .config = config, .exit_code = 1, .start_usec = clock_boottime_usec()};
 
+        a.way_at_start = config_way_identity(config);
+        a.listeners_at_start = config_listeners_identity(config);
         a.loop = loop_new();
         a.metrics = metrics_new();
         metrics_add_process(a.metrics);
@@ -466,6 +474,8 @@ int agent_run(const struct agent_options *options, struct config *config)
                    1, LEASEKEEPER_VERSION);
         run(&a);
         mem_free(a.reload_error);
+        mem_free(a.way_at_start);
+        mem_free(a.listeners_at_start);
         config_free(a.config);
         loop_free(a.loop);
         return a.exit_code;

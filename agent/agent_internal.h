@@ -23,7 +23,8 @@ struct agent {
         struct loop_timer *look_timer, *extend_timer, *watchdog_timer, *end_timer;
         uint64_t start_usec;
         bool ready, looking, ending;
-        char *reload_error; /* why the last reload changed nothing; NULL */
+        char *way_at_start, *listeners_at_start; /* of the configuration; to change them takes a restart */
+        char *reload_error;                      /* why the last reload changed nothing; NULL */
         int exit_code;
 };
 

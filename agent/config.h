@@ -132,5 +132,8 @@ const struct config_secret *config_find_secret(const struct config *c, const cha
 char *config_secret_identity(const struct config_secret *s); /* new */
 /* Address, namespace, method and mount, as one line: a state of another one is not ours. */
 char *config_vault_identity(const struct config *c); /* new */
+/* What a reload cannot change: how Vault is reached, and where the agent is, each as one line. */
+char *config_way_identity(const struct config *c);       /* new */
+char *config_listeners_identity(const struct config *c); /* new */
 
 #endif

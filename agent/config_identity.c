@@ -1,4 +1,4 @@
-/* agent/config_identity.c: the lines of text by which saved content and saved logins are known as ours (rule 10). */
+/* agent/config_identity.c: the lines of text by which saved content and logins are known as ours (rule 10), and changes. */
 #include "agent/config.h"
 
 #include <inttypes.h>
@@ -71,6 +71,50 @@ char *config_vault_identity(const struct config *c)
         add_member(&b, "namespace", c->vault.namespace_);
         add_member(&b, "method", config_auth_method_text(c->auth.method));
         add_member(&b, "mount", c->auth.mount_path);
+        buf_char(&b, '}');
+        return buf_take(&b);
+}
+
+/**
+ * config_way_identity() - how Vault is reached
+ * @c: the configuration
+ *
+ * Return: new, one line; without address and namespace, which belong to config_vault_identity().
+ */
+char *config_way_identity(const struct config *c)
+{
+        cleanup_buf struct buf b = BUF_INIT;
+        const struct config_vault *v = &c->vault;
+
+        buf_char(&b, '{');
+        add_member(&b, "ca_cert", v->ca_cert);
+        add_member(&b, "ca_path", v->ca_path);
+        add_member(&b, "client_cert", v->client_cert);
+        add_member(&b, "client_key", v->client_key);
+        add_member(&b, "tls_server_name", v->tls_server_name);
+        add_member(&b, "proxy", v->proxy);
+        buf_printf(&b, " %d %" PRIu64 " %.9g %.9g}", v->skip_verify, v->timeout_usec, v->rate_limit, v->rate_burst);
+        return buf_take(&b);
+}
+
+/**
+ * config_listeners_identity() - where the agent listens
+ * @c: the configuration
+ *
+ * Return: new, one line.
+ */
+char *config_listeners_identity(const struct config *c)
+{
+        cleanup_buf struct buf b = BUF_INIT;
+
+        buf_char(&b, '{');
+        for (size_t i = 0; i < c->listeners_len; i++) {
+                const struct config_listener *l = &c->listeners[i];
+
+                add_member(&b, l->is_unix ? "unix" : "tcp", l->address);
+                buf_printf(&b, " %d %o %u %u", l->metrics_only, (unsigned)l->socket_mode, (unsigned)l->socket_uid,
+                           (unsigned)l->socket_gid);
+        }
         buf_char(&b, '}');
         return buf_take(&b);
 }

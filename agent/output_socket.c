@@ -328,23 +328,11 @@ static int socket_start(const struct output_context *ctx, void **ret_self)
         return 0;
 }
 
-static bool same_listener(const struct config_listener *a, const struct config_listener *b)
-{
-        return a->is_unix == b->is_unix && strcmp(a->address, b->address) == 0 && a->socket_mode == b->socket_mode &&
-               a->socket_uid == b->socket_uid && a->socket_gid == b->socket_gid && a->metrics_only == b->metrics_only;
-}
-
 /* The rights of streams that are open were looked at with STORE_RIGHTS; here only who is an operator changes. */
 static void socket_reconfigure(void *self, const struct config *config)
 {
         struct output_socket *o = self;
-        const struct config *old = o->ctx.config;
-        bool same = old->listeners_len == config->listeners_len;
 
-        for (size_t i = 0; same && i < config->listeners_len; i++)
-                same = same_listener(&old->listeners[i], &config->listeners[i]);
-        if (!same)
-                log_warn("the listeners have changed: that needs a restart; the old ones stay until then");
         o->ctx.config = config;
 }
 

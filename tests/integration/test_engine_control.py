@@ -124,6 +124,27 @@ def test_another_vault_needs_a_restart(stand):
     assert not made.asked()
 
 
+@side_by_side
+def test_a_reload_tells_what_waits_for_a_restart(stand):
+    """Each time, until the restart or the old text; all else is in force."""
+    agent = stand.provision(**CALM).start_agent()
+    before, text = versions(stand), agent.config_text()
+    assert reload(agent).json() == {"warnings": []}
+    put_file(agent, "agent.hcl", text.replace("vault {", "vault {\n  rate_limit = 50", 1)
+             + 'listener "tcp" { address = "127.0.0.1:1" role = "metrics_only" }\n')
+    for _ in range(2):
+        answer = agent.ask("POST", "/agent/v1/reload")
+        assert answer.status == 200
+        vault, listeners = answer.json()["warnings"]
+        assert "vault block" in vault and "restart" in vault
+        assert "listeners" in listeners and "restart" in listeners
+        for warning in (vault, listeners):
+            wait_for_log(agent, warning)
+    put_file(agent, "agent.hcl", text)
+    assert agent.ask("POST", "/agent/v1/reload").json() == {"warnings": []}
+    assert versions(stand) == before
+
+
 @pytest.mark.smoke
 @side_by_side
 def test_a_removed_secret_is_lost_unlinked_and_revoked(stand):
