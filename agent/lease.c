@@ -38,6 +38,11 @@ static void begin_certificate(struct lease *l, struct instant now, uint64_t not_
         l->replace_wall_usec = now.wall_usec + fraction(life, 2.0 / 3 + (now.random - 0.5) / 10);
 }
 
+static uint64_t verify_every(const struct lease *l, uint64_t verify_usec)
+{
+        return verify_usec == USEC_NEVER ? usec_max(l->first_usec / 3, VERIFY_LEAST_USEC) : verify_usec;
+}
+
 static void begin_lease(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec)
 {
         l->first_usec = grant->duration_usec;
@@ -45,9 +50,7 @@ static void begin_lease(struct lease *l, struct instant now, const struct lease_
         l->movable = grant->renewable;
         l->backoff.base_usec = usec_min(10 * USEC_PER_SEC, grant->duration_usec / 50);
         l->backoff.cap_usec = usec_min(300 * USEC_PER_SEC, grant->duration_usec / 10);
-        l->verify_every_usec = verify_usec;
-        if (verify_usec == USEC_NEVER)
-                l->verify_every_usec = usec_max(grant->duration_usec / 3, VERIFY_LEAST_USEC);
+        l->verify_every_usec = verify_every(l, verify_usec);
         plan_renewal(l, now);
         plan_verify(l, now);
         if (l->verify_every_usec > 0 && now.boot_usec - grant->asked_usec > grant->duration_usec / 10)
@@ -94,6 +97,25 @@ void lease_begin(struct lease *l, struct instant now, const struct lease_grant *
                 l->token->leases++;
         if (grant->not_after_usec == 0)
                 begin_lease(l, now, grant, verify_usec);
+}
+
+/**
+ * lease_set_verify() - the secret's configuration was read again
+ * @l: the lease
+ * @now: now
+ * @verify_usec: as for lease_begin()
+ *
+ * A planned look-up is never put off, or who reloads often enough would never see one.
+ */
+void lease_set_verify(struct lease *l, struct instant now, uint64_t verify_usec)
+{
+        uint64_t every = verify_every(l, verify_usec);
+
+        if (*l->id == '\0' || l->end_wall_usec != USEC_NEVER || every == l->verify_every_usec)
+                return;
+        l->verify_every_usec = every;
+        if (!l->doubtful)
+                l->verify_usec = every == 0 ? USEC_NEVER : usec_min(l->verify_usec, usec_add(now.boot_usec, every));
 }
 
 /**

@@ -48,7 +48,9 @@ struct lease_grant {
 
 char *lease_id_new(const char *id);
 void lease_begin(struct lease *l, struct instant now, const struct lease_grant *grant, uint64_t verify_usec);
-void lease_end(struct lease *l); /* frees its members, gives the token back */
+void lease_set_verify(struct lease *l, struct instant now,
+                      uint64_t verify_usec); /* the secret's `verify` is another now */
+void lease_end(struct lease *l);             /* frees its members, gives the token back */
 
 uint64_t lease_end_usec(const struct lease *l,
                         struct instant now); /* CLOCK_BOOTTIME: min(lease, token), or notAfter; USEC_NEVER */

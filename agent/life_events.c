@@ -485,7 +485,7 @@ void life_on_reject(struct life *l, struct instant now, bool denied)
 }
 
 /**
- * life_reconfigured() - another configuration is in force: a shorter `refresh` does not wait for the end of the longer one
+ * life_reconfigured() - another configuration is in force: neither `refresh` nor `verify` waits for the end of what was planned
  * @l: the life; its config is the new one
  * @now: now
  */
@@ -493,6 +493,8 @@ void life_reconfigured(struct life *l, struct instant now)
 {
         if (l->change_usec == USEC_NEVER)
                 l->refresh_usec = usec_min(l->refresh_usec, usec_add(now.boot_usec, l->config.refresh_usec));
+        if (l->has_current && !l->no_look_ups)
+                lease_set_verify(&l->current, now, l->config.verify_usec);
 }
 
 /**

@@ -356,6 +356,7 @@ static void adopt(struct keeper *k)
 {
         int r = keeper_load(k);
 
+        life_reconfigured(&k->life, renewer_now()); /* `verify` may have been changed while nobody was there */
         if (r == 1)
                 life_wish(&k->life, LIFE_WHY_CHANGED, 0);
 }

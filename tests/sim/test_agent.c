@@ -822,6 +822,40 @@ static void rule_14_sigusr1_replaces_without_reading_the_config(void **state)
         (void)state;
 }
 
+/* --- rule 15: looked up --- */
+
+static void configure_verify(const char *verify)
+{
+        cleanup_free char *text = mem_printf("on_hup = \"reload\"\nsecret \"db\" { path = \"" DB "\"  verify = \"%s\"  "
+                                             "file \"%s/db.json\" { } }\n",
+                                             verify, world.dir);
+
+        world_config(text);
+}
+
+static void rule_15_changed_verify_counts_for_what_is_there(void **state)
+{
+        configure_verify("0s");
+        world_start();
+        world_run_to(1500);
+        assert_int_equal(world_asked("sys/leases/lookup"), 0);
+        configure_verify("60s");
+        world_signal(SIGHUP);
+        world_run_for(130);
+        assert_int_equal(world_asked("sys/leases/lookup"), 2);
+        world_kill();
+        configure_verify("20s");
+        world_start();
+        world_run_for(65);
+        assert_int_equal(world_asked("sys/leases/lookup"), 2 + 1 + 3); /* what was adopted is asked about at once */
+        configure_verify("0s");
+        world_signal(SIGHUP);
+        world_run_for(300);
+        assert_int_equal(world_asked("sys/leases/lookup"), 6);
+        assert_int_equal(world_asked(DB), 1);
+        (void)state;
+}
+
 /* --- rule 16: the end --- */
 
 static void rule_16_keep_leaves_all_as_it_is(void **state)
@@ -937,6 +971,8 @@ int main(void)
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_14_another_mount_needs_a_restart, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_14_sigusr1_replaces_without_reading_the_config, world_setup,
+                                                world_teardown),
+                cmocka_unit_test_setup_teardown(rule_15_changed_verify_counts_for_what_is_there, world_setup,
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_16_keep_leaves_all_as_it_is, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_16_revoke_on_stop_leaves_nothing, world_setup, world_teardown),
