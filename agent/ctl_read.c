@@ -171,6 +171,20 @@ int ctl_health(const char *socket)
         return err;
 }
 
+/* What waits for a restart is no failure: the rest is in force. */
+static void say_in_force(const struct ctl_reply *r)
+{
+        cleanup_json json_t *body = read_json(r);
+        const json_t *warnings = json_object_get(body, "warnings"), *item;
+        size_t i;
+
+        printf("the configuration is read and in force%s\n", json_array_size(warnings) > 0 ? ", but for this:" : "");
+        json_array_foreach (warnings, i, item) {
+                if (json_is_string(item))
+                        printf("  %s\n", json_string_value(item));
+        }
+}
+
 /**
  * ctl_reload() - leasekeeper reload
  * @socket: the agent's
@@ -187,7 +201,7 @@ int ctl_reload(const char *socket)
         if (r.status != 200) {
                 err = ctl_refused(&r);
         } else {
-                printf("the configuration is read and in force\n");
+                say_in_force(&r);
                 err = CTL_DONE;
         }
         ctl_reply_done(&r);

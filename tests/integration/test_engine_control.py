@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 from conftest import LOG_DIR
+from daemons import bin_dir
 from lease_support import (CALM, Made, accessor, block, put_file, reload, run_leasekeeperd, run_together, side_by_side,
                            token_lives, under_load, user_of, version_of, versions, wait_for_log, wait_for_other_version)
 from servers import wait_until
@@ -140,6 +142,9 @@ def test_a_reload_tells_what_waits_for_a_restart(stand):
         assert "listeners" in listeners and "restart" in listeners
         for warning in (vault, listeners):
             wait_for_log(agent, warning)
+    told = subprocess.run([os.path.join(bin_dir(), "leasekeeper"), "-socket", agent.socket, "reload"], check=False,
+                          capture_output=True, text=True)
+    assert told.returncode == 0 and vault in told.stdout and listeners in told.stdout
     put_file(agent, "agent.hcl", text)
     assert agent.ask("POST", "/agent/v1/reload").json() == {"warnings": []}
     assert versions(stand) == before
