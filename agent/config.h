@@ -9,6 +9,8 @@
 
 #include "agent/kind.h"
 
+#define MINT_BURST_MAX 100
+
 struct buf;
 
 /* "FILE:LINE: what is wrong; what to do", or the same as a warning. */
@@ -93,7 +95,7 @@ struct config_secret {
         uint64_t grace_usec;   /* default 30 s */
         uint64_t refresh_usec; /* default 5 min */
         uint64_t verify_usec;  /* rule 15; USEC_NEVER: a third of the TTL (default), 0: never */
-        unsigned mint_burst;   /* default 3 */
+        unsigned mint_burst;   /* default 3, MINT_BURST_MAX at most */
         bool required;         /* default true */
         struct config_allow *allow;
         size_t allow_len;

@@ -128,6 +128,44 @@ static void check_names(struct config_reader *r)
                                         sorted[i]->name, sorted[i - 1]->where);
 }
 
+static int compare_sources(const void *a, const void *b)
+{
+        const struct config_secret *const *x = a, *const *y = b;
+        int by_path = strcmp((*x)->path, (*y)->path);
+
+        return by_path ? by_path : (*x > *y) - (*x < *y);
+}
+
+/* All secrets of one path draw from one budget (rule 5): more of them than it holds start a minute apart. */
+static void check_budgets(struct config_reader *r)
+{
+        const struct config *c = r->config;
+        size_t len = 0, same = 1;
+        cleanup_free const struct config_secret **sorted =
+                mem_array(c->secrets_len + 1, sizeof(const struct config_secret *));
+
+        for (size_t i = 0; i < c->secrets_len; i++)
+                if (c->secrets[i].path)
+                        sorted[len++] = &c->secrets[i];
+        qsort(sorted, len, sizeof(const struct config_secret *), compare_sources);
+        for (size_t i = 0; i < len; i += same) {
+                unsigned burst = 0;
+
+                for (same = 0; i + same < len && strcmp(sorted[i]->path, sorted[i + same]->path) == 0; same++)
+                        if (sorted[i + same]->mint_burst > burst)
+                                burst = sorted[i + same]->mint_burst;
+                if (same > burst && burst < MINT_BURST_MAX)
+                        config_warn_at(
+                                r, sorted[i + same - 1]->where,
+                                "%zu secrets are made from \"%.100s\" and mint_burst is %u: where they are leases or "
+                                "certificates, the first %u start at once and the rest up to a minute apart; raise "
+                                "mint_burst to "
+                                "%zu",
+                                same, sorted[i]->path, burst, burst,
+                                same < MINT_BURST_MAX ? same : (size_t)MINT_BURST_MAX);
+        }
+}
+
 static void check_listeners(struct config_reader *r)
 {
         const struct config *c = r->config;
@@ -190,6 +228,7 @@ void config_check(struct config_reader *r)
         apply_method_namespace(r);
         config_check_machine(r);
         check_names(r);
+        check_budgets(r);
         check_listeners(r);
         check_paths(r);
         check_somebody_gets_something(r);

@@ -202,9 +202,9 @@ static void check_durations(struct config_reader *r, const struct hcl_node *body
         if (s->verify_usec != 0 && s->verify_usec < USEC_PER_SEC)
                 config_error(r, config_member(body, "verify"),
                              "%s: verify is less than 1s; raise it, or write 0 for never", title);
-        if (s->mint_burst < 1 || s->mint_burst > 100)
+        if (s->mint_burst < 1 || s->mint_burst > MINT_BURST_MAX)
                 config_error(r, config_member(body, "mint_burst"),
-                             "%s: mint_burst is not from 1 to 100; 3 is the default", title);
+                             "%s: mint_burst is not from 1 to %d; 3 is the default", title, MINT_BURST_MAX);
         else if (s->mint_burst == 1)
                 config_warn(r, config_member(body, "mint_burst"),
                             "%s: mint_burst = 1 leaves nothing for rotate, which never takes the "

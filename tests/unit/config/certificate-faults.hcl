@@ -22,5 +22,5 @@ certificate "c8" { path = "pki/sign/x" common_name = "x" uri_sans = ["spiffe://a
 certificate "c9" { path = "pki/sign/x" common_name = "x" alt_names = ["a", 1] allow { user = 1 } }
 certificate "c10" { path = "pki/sign/x" common_name = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" allow { user = 1 } }
 certificate "c11" { path = "pki/issuer/main/sign/x" common_name = "x" ttl = "100ms" allow { user = 1 } }
-certificate "db" { path = "pki/sign/x" common_name = "x" allow { user = 1 } }
+certificate "db" { path = "pki/sign/x" mint_burst = 8 common_name = "x" allow { user = 1 } }
 certificate "c12" { common_name = "x" allow { user = 1 } }

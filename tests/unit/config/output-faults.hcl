@@ -18,7 +18,7 @@
 
 
 secret "f1" { path = "kv/x" file "out/x" {} }
-secret "f2" { path = "kv/x" file "/run//x" {} }
+secret "f2" { path = "kv/x" mint_burst = 13 file "/run//x" {} }
 secret "f3" { path = "kv/x" file "/run/a/../x" {} }
 secret "f4" { path = "kv/x" file "/run/x1" { perms = 0644 } }
 secret "f5" { path = "kv/x" file "/run/x2" { perms = 440 } }
