@@ -355,7 +355,7 @@ static void on_clock_step(void *arg)
 
 static int open_parts(struct agent *a)
 {
-        cleanup_free char *identity = config_vault_identity(a->config);
+        cleanup_free char *identity = config_vault_identity(a->config), *warning = NULL;
         const struct auth_events events = {
                 .on_token = on_token, .on_token_dead = on_token_dead, .on_refused = on_refused};
         char *error = NULL;
@@ -367,10 +367,9 @@ static int open_parts(struct agent *a)
                                             : strerror(-r));
                 return r;
         }
-        if (swap_is_on() && !swap_spares(a->config->state_dir))
-                log_warn("%s: swap is on and this tmpfs may be swapped out: secrets could reach a disk; mount it with "
-                         "noswap (Linux 6.4), or turn swap off",
-                         a->config->state_dir);
+        warning = swap_warning(a->config->state_dir);
+        if (warning)
+                log_warn("%s", warning);
         a->link = vault_link_new(a->loop, &a->config->vault, a->metrics, &error);
         if (!a->link) {
                 log_error("%s", error);

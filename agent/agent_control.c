@@ -9,6 +9,7 @@
 #include "agent/swap.h"
 #include "agent/vault_link.h"
 #include "common/clock.h"
+#include "common/mem.h"
 #include "common/parse.h"
 #include "common/unixsock.h"
 
@@ -92,18 +93,22 @@ static json_t *vault_status(struct agent *a)
 static json_t *on_status(void *arg)
 {
         struct agent *a = arg;
-        json_t *health = NULL;
+        cleanup_free char *warning = swap_warning(a->config->state_dir);
+        json_t *health = NULL, *warnings = json_array();
         json_t *j =
                 json_pack("{s:s, s:I, s:i}", "version", LEASEKEEPER_VERSION, "uptime_s",
                           (json_int_t)((clock_boottime_usec() - a->start_usec) / USEC_PER_SEC), "pid", (int)getpid());
 
         on_health(&health, a);
+        if (warning)
+                json_array_append_new(warnings, json_string(warning));
         json_object_set_new(j, "health", health);
         json_object_set_new(j, "ready", json_boolean(a->ready));
         json_object_set_new(j, "vault", vault_status(a));
         json_object_set_new(j, "token", auth_status(a->auth));
         json_object_set_new(j, "secrets", renewer_status(a->renewer));
         json_object_set_new(j, "leaving", json_integer(renewer_leaving(a->renewer)));
+        json_object_set_new(j, "warnings", warnings);
         json_object_set_new(j, "kernel",
                             json_pack("{s:b, s:b, s:b}", "peerpidfd", unixsock_has_peerpidfd(), "swap", swap_is_on(),
                                       "noswap", swap_spares(a->config->state_dir)));

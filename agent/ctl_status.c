@@ -171,11 +171,9 @@ static void print_troubles(const json_t *status)
                 if (error && *error)
                         printf("%s: %s\n", or_dash(json_str(item, "name")), error);
         }
-        json_array_foreach (json_object_get(status, "findings"), i, item) {
-                const char *text = json_is_object(item) ? json_str(item, "text") : json_string_value(item);
-
-                if (text)
-                        printf("! %s\n", text);
+        json_array_foreach (json_object_get(status, "warnings"), i, item) {
+                if (json_is_string(item))
+                        printf("! %s\n", json_string_value(item));
         }
 }
 

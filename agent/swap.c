@@ -72,3 +72,13 @@ bool swap_spares(const char *path)
         fclose(f);
         return spares;
 }
+
+char *swap_warning(const char *path)
+{
+        if (!swap_is_on() || swap_spares(path))
+                return NULL;
+        return mem_printf(
+                "%s: swap is on and this tmpfs may be swapped out: secrets could reach a disk; mount it with noswap "
+                "(Linux 6.4), or turn swap off",
+                path);
+}

@@ -8,5 +8,7 @@
 bool swap_is_on(void);
 /* Does path lie where no swap reaches: ramfs, or tmpfs mounted noswap (Linux 6.4)? From /proc/self/mountinfo; false where unknown. */
 bool swap_spares(const char *path);
+/* new: what to say of swap that may reach path; NULL: nothing, none can */
+char *swap_warning(const char *path);
 
 #endif

@@ -176,7 +176,11 @@ def test_the_state_cannot_be_written(scene):
     with tmpfs(scene, folder, "size=256k,nr_inodes=40,noswap"):
         scene.start(secret("db", None, "mint_burst = 100", f'file "{folder}-out/db.json" {{ format = "json" }}'))
         version = scene.versions()["db"]
-        swap = scene.agent.status()["kernel"]
+        status = scene.agent.status()
+        swap = status["kernel"]
+        warned = [w for w in status["warnings"] if "swap is on" in w]
+        assert bool(warned) is (swap["swap"] and not swap["noswap"])
+        assert ("swap is on" in scene.agent.process.log_text()) is bool(warned)
         with open("/proc/self/mountinfo", encoding="ascii") as f:
             options = next(line for line in f if f" {folder} " in line)
         assert swap["noswap"] is ("noswap" in options)

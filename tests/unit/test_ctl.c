@@ -361,6 +361,7 @@ static void status_is_a_table_for_people(void **state)
         struct run r;
 
         set_status(w, "dynamic", 7, 1);
+        json_object_set_new(w->status, "warnings", json_pack("[s]", "swap is on"));
         begin(w, &r, status_table, NULL);
         finish(w, &r);
         assert_int_equal(r.code, CTL_DONE);
@@ -368,6 +369,7 @@ static void status_is_a_table_for_people(void **state)
         assert_non_null(strstr(buf_text(&r.text[0]), "SECRET  KIND     VERSION  STATE  EXPIRES"));
         assert_non_null(strstr(buf_text(&r.text[0]), "db      dynamic  7        valid  "));
         assert_non_null(strstr(buf_text(&r.text[0]), " ago  renew (due)  1000/app\n"));
+        assert_non_null(strstr(buf_text(&r.text[0]), "\n! swap is on\n"));
         run_done(&r);
 }
 
