@@ -324,6 +324,8 @@ static void make_trouble(unsigned r)
         for (unsigned i = 0; i < array_len(paths); i++) {
                 world_at(paths[i])->status = (r >> i & 3) == 0 ? statuses[(r >> (i + 8)) % array_len(statuses)] : 0;
                 world_at(paths[i])->retry_after_s = (r >> i & 7) == 1 ? 30 : 0;
+                world_at(paths[i])->there_s = (r >> (i + 12) & 7) == 0 ? 7 : 0;
+                world_at(paths[i])->back_s = (r >> (i + 14) & 7) == 0 ? 25 : 0;
         }
         world.sealed = r >> 20 % 16 == 0;
 }
@@ -346,8 +348,10 @@ static void trouble_and_kills(unsigned seed)
                 if (served() && !world_lease_lives(served()))
                         fail_msg("seed %u, minute %u: a dead version is served", seed, minute);
         }
-        for (unsigned i = 0; i < world.paths; i++)
+        for (unsigned i = 0; i < world.paths; i++) {
                 world.path[i].status = 0;
+                world.path[i].there_s = world.path[i].back_s = 0;
+        }
         world.sealed = false;
         world_run_for(900 + 300); /* and when it is over, it is over */
         assert_non_null(served());
