@@ -7,6 +7,7 @@
 #include "common/mem.h"
 
 #define VERIFY_LEAST_USEC (30 * USEC_PER_SEC)
+#define SAME_END_USEC     (2 * USEC_PER_SEC) /* Vault counts in whole seconds, and answers travel */
 
 static char no_id[] = ""; /* shared by all that are no leases: ten thousand static secrets are */
 
@@ -195,7 +196,7 @@ static bool is_ended_by_token(const struct lease *l, uint64_t due_usec)
 {
         const struct token *t = l->token;
 
-        return t && (t->end_usec < due_usec || (t->is_batch && t->end_usec <= usec_add(l->end_usec, USEC_PER_SEC)));
+        return t && (t->end_usec < due_usec || (t->is_batch && t->end_usec <= usec_add(l->end_usec, SAME_END_USEC)));
 }
 
 /**

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/secret.h"
 #include "tests/sim/support_sim.h"
 
 /* Rule 6: a lease lives no longer than its token; a new token replaces it, make-before-break. */
@@ -32,6 +33,23 @@ static void rule_6_new_token_replaces_its_leases(void **state)
         assert_true(s->life.current.token == s->token[1].token);
         assert_true(s->nothing_s < 0.1);
         sim_free(s);
+        (void)state;
+}
+
+/* A lease that a batch token caps ends with it, though its seconds are whole ones and both answers travelled. */
+static void rule_6_lease_of_a_batch_token_is_replaced_with_it(void **state)
+{
+        const uint64_t ms = 1000;
+        struct token *t = token_new(1, secret_new_from("t", 1), "a");
+        struct instant now = {.boot_usec = 50005 * ms, .wall_usec = 1, .random = 0.5};
+        struct lease_grant grant = {.id = "lease/1", .token = t, .asked_usec = 49500 * ms, .duration_usec = 49000 * ms};
+        struct lease l;
+
+        token_granted(t, (struct instant){.boot_usec = 1}, 1, 100000 * ms, false, true);
+        lease_begin(&l, now, &grant, 0);
+        assert_true(lease_replace_usec(&l, now, 0) == USEC_NEVER);
+        lease_end(&l);
+        token_unref(t);
         (void)state;
 }
 
@@ -412,6 +430,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(rule_6_lease_ends_with_its_token),
                 cmocka_unit_test(rule_6_new_token_replaces_its_leases),
+                cmocka_unit_test(rule_6_lease_of_a_batch_token_is_replaced_with_it),
                 cmocka_unit_test(rule_6_dead_token_takes_its_leases),
                 cmocka_unit_test(rule_6_token_at_its_max_ttl_is_replaced_without_a_gap),
                 cmocka_unit_test(rule_6_token_that_cannot_be_renewed_is_replaced_in_time),
