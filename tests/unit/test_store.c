@@ -341,7 +341,7 @@ static void the_silent_make_room_and_keep_their_grace(void **state)
         struct store *st = new_store(&seen);
         struct store_secret *s = store_add(st, &db, KIND_DYNAMIC, 1), *info = store_add(st, &a, KIND_STATIC, 1);
         struct consumer *holder;
-        char id[16];
+        char id[24];
 
         (void)state;
         publish(st, s, "l1");
