@@ -21,6 +21,11 @@ add() {
 { make --no-print-directory -j"$(nproc)" SAN="$SAN" binaries unit 2>&1; echo $? >$LOG/unit.rc; } | tee $LOG/unit.log
 add $LOG/unit.log
 [ "$(cat $LOG/unit.rc)" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+if grep -q '^make.* \*\*\* .*\.o\] ' $LOG/unit.log; then
+        echo "sanitize: it does not compile; no test was run"
+        echo "0 passed, 1 failed, 0 skipped"
+        exit 1
+fi
 
 # The daemons cannot be traced, on purpose, so the leak check at their end cannot look at them: the unit tests do that.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99
