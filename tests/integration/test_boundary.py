@@ -216,10 +216,27 @@ def test_no_secret_in_log(stand):
 
 @pytest.mark.root
 def test_the_agent_leaves_no_core_and_is_not_dumpable(stand):
-    stand.provision(**CALM).start_agent()
-    pid = stand.agent.process.pid
-    with open(f"/proc/{pid}/limits", encoding="utf-8") as f:
-        core = next(line for line in f if line.startswith("Max core file size"))
-    assert core.split()[4:6] == ["0", "0"]
-    # The kernel gives the files of an undumpable process to root.
-    assert os.stat(f"/proc/{pid}/mem").st_uid == 0
+    """Nor does the app."""
+    stand.start(CALM)
+    for part in (stand.agent, stand.app):
+        pid = part.process.pid
+        with open(f"/proc/{pid}/limits", encoding="utf-8") as f:
+            core = next(line for line in f if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"], part.log
+        # The kernel gives the files of an undumpable process to root.
+        assert os.stat(f"/proc/{pid}/mem").st_uid == 0, part.log
+
+
+@pytest.mark.root
+def test_what_was_replaced_is_gone_from_the_memory(stand):
+    """Of the password and the key before, no copy is left in the agent once their version is."""
+    stand.provision(**CALM).start_agent(grace="1s")
+    password = stand.secret("db")["data"]["password"].encode()
+    key = stand.secret("tls")["data"]["private_key"].splitlines()[1].encode()
+    versions = stand.agent.versions()
+    assert password in memory(stand.agent.process.pid) and key in memory(stand.agent.process.pid)
+    assert stand.agent.ask("POST", "/agent/v1/rotate").status == 202
+    wait_until("the next ones", lambda: all(stand.agent.versions()[n] != versions[n] for n in ("db", "tls")))
+    wait_until("the old user's end", lambda: len(stand.users()) == 1)
+    wait_until("the last copy to go", lambda: not any(
+        old in memory(stand.agent.process.pid) for old in (password, key)), 10, 0.5)

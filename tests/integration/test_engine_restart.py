@@ -115,6 +115,23 @@ def test_a_restart_with_nothing_but_the_state_logs_in_again(stand):
 
 
 @side_by_side
+def test_a_restart_forgets_no_reader(stand):
+    """Somebody without a name read the version: killed and started, the agent still gives him the whole grace."""
+    stand.provision(**CALM).start_agent(grace="5s")
+    user = stand.app_peer.ask(stand.agent.socket, "GET", "/agent/v1/secrets/db").json()["data"]["username"]
+    stand.agent.stop(signal.SIGKILL)
+    relaunch(stand.agent)
+    watch = stand.watch("db")
+    first = watch.wait_for_version("db", 1)
+    assert first["data"]["username"] == user
+    assert stand.agent.ask("POST", "/agent/v1/rotate/db").status == 202
+    watch.wait_for_version("db", 2)
+    began = time.monotonic()
+    wait_until("the old user's end", lambda: user not in stand.users(), 20, 0.1)
+    assert time.monotonic() - began > 3
+
+
+@side_by_side
 def test_a_second_agent_on_the_same_state_is_refused(stand):
     stand.provision(**CALM).start_agent()
     before, made = versions(stand), Made(stand)

@@ -117,6 +117,34 @@ static void watch_without_names_is_400(void **state)
         assert_int_equal(answer_status(bad), 400);
 }
 
+static void a_stream_has_256_names_at_most(void **state)
+{
+        struct world *w = *state;
+        struct buf most = BUF_INIT, more = BUF_INIT, in = BUF_INIT;
+        int fd;
+
+        for (int i = 0; i < 257; i++) {
+                char name[16];
+
+                snprintf(name, sizeof(name), "s%03d", i);
+                world_add(w, name, "kv/notes", getuid());
+                world_publish(w, name, "{}", 0);
+                buf_printf(i < 256 ? &most : &more, "&name=%s", name);
+        }
+        fd = open_stream(w, buf_text(&most) + 1);
+        client_receive(w, fd, &in, "id: s255:7\n");
+        close(fd);
+        buf_str(&most, buf_text(&more));
+        buf_reset(&in);
+        fd = open_stream(w, buf_text(&most) + 1);
+        client_receive(w, fd, &in, "\r\n\r\n");
+        assert_int_equal(answer_status(buf_text(&in)), 400);
+        close(fd);
+        buf_done(&most);
+        buf_done(&more);
+        buf_done(&in);
+}
+
 static void one_forbidden_name_refuses_the_stream(void **state)
 {
         struct world *w = *state;
@@ -415,6 +443,7 @@ int main(void)
                 T(watch_tells_each_change),
                 T(a_watching_consumer_is_the_reader),
                 T(watch_without_names_is_400),
+                T(a_stream_has_256_names_at_most),
                 T(one_forbidden_name_refuses_the_stream),
                 T(rights_taken_away_close_the_stream),
                 T(a_removed_secret_is_lost),

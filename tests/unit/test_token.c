@@ -117,6 +117,28 @@ static void rule_6_failing_renewals_lead_to_a_login_in_the_last_tenth(void **sta
         (void)state;
 }
 
+/* Rule 4 for the token: 2 % of its life x2, at most a tenth. */
+static void rule_6_failing_renewals_are_apart(void **state)
+{
+        struct token *t = granted(1000, true, false);
+        uint64_t now = 650, least = 0;
+        unsigned tries = 0;
+
+        while (now < 900) { /* from there on a login is due between two tries */
+                uint64_t retry = token_renew_failed(t, at(now), VAULT_UNAVAILABLE, 0);
+
+                assert_true(retry >= at(now).boot_usec + least);
+                assert_int_equal(next(t, now), TOKEN_WAIT);
+                least = 5 * S; /* a quarter of 20 s; the draw is one half here */
+                now = (retry - at(0).boot_usec) / S + 1;
+                tries++;
+        }
+        assert_in_range(tries, 3, 12);
+        assert_true(token_renew_failed(t, at(899), VAULT_THROTTLED, 60 * S) >= at(899 + 60).boot_usec);
+        token_unref(t);
+        (void)state;
+}
+
 static void rule_6_refused_renewal_is_the_last(void **state)
 {
         struct token *t = granted(1000, true, false);
@@ -181,6 +203,7 @@ int main(void)
                 cmocka_unit_test(rule_6_look_up_leaves_a_renewal_where_it_was),
                 cmocka_unit_test(rule_6_token_renewed_by_somebody_else_has_a_new_life),
                 cmocka_unit_test(rule_6_failing_renewals_lead_to_a_login_in_the_last_tenth),
+                cmocka_unit_test(rule_6_failing_renewals_are_apart),
                 cmocka_unit_test(rule_6_refused_renewal_is_the_last),
                 cmocka_unit_test(rule_6_no_seconds_left_is_not_for_ever),
                 cmocka_unit_test(rule_6_root_does_not_end),
