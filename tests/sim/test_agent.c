@@ -892,24 +892,6 @@ static void rule_16_revoke_on_stop_leaves_nothing(void **state)
         (void)state;
 }
 
-/* A replaced one is still there for the sake of its leases. */
-static void rule_16_revoke_on_stop_knows_the_replaced_token(void **state)
-{
-        configure("on_stop = \"revoke\"\n");
-        world.token_s = world.token_max_s = 600;
-        world_start();
-        wait_for_second_login();
-        world_run_for(1);
-        assert_false(world.token[0].revoked);
-        world_signal(SIGTERM);
-        world_run_for(10);
-        assert_false(world.running);
-        assert_true(world.token[0].revoked);
-        assert_true(world.token[1].revoked);
-        assert_int_equal(world_live(), 0);
-        (void)state;
-}
-
 static void rule_16_exits_in_time_though_vault_hangs(void **state)
 {
         configure("on_stop = \"revoke\"\n");
@@ -998,8 +980,6 @@ int main(void)
                                                 world_teardown),
                 cmocka_unit_test_setup_teardown(rule_16_keep_leaves_all_as_it_is, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(rule_16_revoke_on_stop_leaves_nothing, world_setup, world_teardown),
-                cmocka_unit_test_setup_teardown(rule_16_revoke_on_stop_knows_the_replaced_token, world_setup,
-                                                world_teardown),
                 cmocka_unit_test_setup_teardown(rule_16_exits_in_time_though_vault_hangs, world_setup, world_teardown),
         };
 

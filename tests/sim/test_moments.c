@@ -340,6 +340,28 @@ static void revoke_on_stop_knows_the_token_of_a_login_under_way(void **state)
         (void)state;
 }
 
+/* A replaced one is still there for the sake of its leases. */
+static void revoke_on_stop_knows_the_replaced_token(void **state)
+{
+        cleanup_free char *db = one("db", DB), *text = mem_printf("on_stop = \"revoke\"\n%s", db);
+
+        world.token_s = world.token_max_s = 600;
+        world_config(text);
+        world_start();
+        while (world.logins < 2 && world.now_s < 2000)
+                world_run_for(1);
+        world_run_for(1);
+        assert_int_equal(world.logins, 2);
+        assert_false(world.token[0].revoked);
+        world_signal(SIGTERM);
+        world_run_for(10);
+        assert_false(world.running);
+        assert_true(world.token[0].revoked);
+        assert_true(world.token[1].revoked);
+        assert_int_equal(world_live(), 0);
+        (void)state;
+}
+
 /* Rule 6: a renewal of the token that hangs leaves time for a login. */
 static void hung_renewal_of_the_token_does_not_cost_it(void **state)
 {
@@ -450,6 +472,7 @@ int main(void)
                 TEST(shorter_refresh_counts_at_once),
                 TEST(readers_of_the_last_version_are_known_after_a_restart),
                 TEST(revoke_on_stop_knows_the_token_of_a_login_under_way),
+                TEST(revoke_on_stop_knows_the_replaced_token),
         };
 
         cmocka_set_test_filter(getenv("SIM_TEST"));
