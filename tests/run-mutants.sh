@@ -1,6 +1,7 @@
 #!/bin/sh
-# Proves that the tests of each lease rule can fail: breaks the rule by one small patch (tests/mutants/RULE-NAME.patch), in a copy
-# of the tree, and looks for a failing test of that rule's name. Ends in "N passed, N failed".
+# Proves that tests can fail, each by one small patch in a copy of the tree. tests/mutants/RULE-NAME.patch breaks a lease rule: a
+# test of that rule's name must notice. tests/mutants/promises/TEST.NAME.patch breaks a promise of docs/SECURITY.md: that unit
+# test must. Ends in "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,7 +17,7 @@ bad() { failed=$((failed + 1)); echo "FAIL  $*"; }
 # Which tests of these programs fail? One name a line.
 failing() {
         for test in "$@"; do
-                CMOCKA_MESSAGE_OUTPUT=stdout timeout 60 "$copy/b/tests/sim/$test" 2>/dev/null
+                CMOCKA_MESSAGE_OUTPUT=stdout timeout 60 "$copy/b/tests/$test" 2>/dev/null
         done | sed -n 's/^\[  FAILED  \] \([a-zA-Z_0-9]*\)$/\1/p' | sort -u
 }
 
@@ -24,13 +25,21 @@ failing() {
 build() {
         for test in "$@"; do
                 shift
-                set -- "$@" "b/tests/sim/$test"
+                set -- "$@" "b/tests/$test"
         done
         (cd "$copy" && make --no-print-directory -j"$jobs" BUILD=b OPT=-O1 HARD=-fPIE WERROR=-Wno-unused "$@") >"$copy/log" 2>&1
 }
 
+# break_by PATCH WHAT: applies it; one that does not is told.
+break_by() {
+        patch -s -p1 -d "$copy" <"$1" && return
+        bad "$2 does not apply any more"
+        cp -R agent app common "$copy"/
+        false
+}
+
 cp -R Makefile agent app common tests "$copy"/
-set -- test_rules_1_to_5 test_rules_6_to_16 test_agent
+set -- sim/test_rules_1_to_5 sim/test_rules_6_to_16 sim/test_agent
 if ! build "$@"; then
         tail -n 20 "$copy/log"
         echo "0 passed, 1 failed"
@@ -46,12 +55,8 @@ for patch in tests/mutants/[0-9]*.patch; do
         rule=${name%%-*}
         rule=${rule#0}
         # shellcheck disable=SC2046  # names without blanks
-        set -- $(cd tests/sim && grep -l "_test.*(rule_${rule}_" test_*.c | sed 's/\.c$//')
-        if ! patch -s -p1 -d "$copy" <"$patch"; then
-                bad "rule $rule: $name does not apply any more"
-                cp -R agent common "$copy"/
-                continue
-        fi
+        set -- $(cd tests && grep -l "_test.*(rule_${rule}_" sim/test_*.c | sed 's/\.c$//')
+        break_by "$patch" "rule $rule: $name" || continue
         if build "$@"; then
                 caught=$(failing "$@")
                 of_rule=$(echo "$caught" | grep "^rule_${rule}_" | head -n 1)
@@ -73,6 +78,32 @@ rule=0
 while [ $rule -lt 16 ]; do
         rule=$((rule + 1))
         [ -n "$(find tests/mutants -name "$(printf %02d $rule)-*.patch")" ] || bad "rule $rule: no patch breaks it"
+done
+
+for patch in tests/mutants/promises/*.patch; do
+        name=$(basename "$patch" .patch)
+        test=unit/${name%%.*}
+        name=${name#*.}
+        if [ "$test" != "$sound" ]; then
+                if ! build "$test" || [ -n "$(failing "$test")" ]; then
+                        bad "promise: $test fails without any patch"
+                        continue
+                fi
+                sound=$test
+        fi
+        break_by "$patch" "promise: $name" || continue
+        if ! build "$test"; then
+                tail -n 5 "$copy/log"
+                bad "promise: $name does not compile"
+        else
+                caught=$(failing "$test" | head -n 1)
+                if [ -n "$caught" ]; then
+                        good "promise: $name caught by $test, $caught"
+                else
+                        bad "promise: $name survives"
+                fi
+        fi
+        patch -s -R -p1 -d "$copy" <"$patch"
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
