@@ -37,14 +37,6 @@ def run(*words, **kwargs):
     return done.stdout
 
 
-def build_deb():
-    """Return: the package of this tree, or of the environment's DEB."""
-    if os.environ.get("DEB"):
-        return os.environ["DEB"]
-    shown = run("make", "--no-print-directory", "-C", TOP, "deb")
-    return os.path.join(TOP, [line for line in shown.split() if "/leasekeeper_" in line][-1])
-
-
 def other_version(deb, version, folder):
     """Return: the same package under another version number."""
     tree = tempfile.mkdtemp(dir=folder)
@@ -240,7 +232,7 @@ certificate "tls" {{
         self.box.drop_in("notesd.socket", f"[Socket]\nListenStream=\nListenStream={at[0]}\nListenStream={at[1]}\n")
 
     def start(self):
-        self.box.sh("systemctl enable --now leasekeeperd.socket leasekeeperd.service notesd.service")
+        self.box.sh("systemctl enable --now leasekeeperd notesd")
         self.wait_ready()
 
     def wait_ready(self, seconds=30):

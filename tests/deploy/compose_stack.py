@@ -16,23 +16,12 @@ import pytest
 
 from box import TOP, run
 from daemons import App
+from release import STACK, base_image
 from servers import Failed, free_port, wait_until
 
-STACK = os.path.join(TOP, "compose", "stack.py")
 SQL = ["mariadb", "--no-defaults", "--socket=/run/db/db.sock", "--user=mysql"]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PLUGINS = os.path.join(TOP, "build", "deploy", "docker-config")
-
-
-def base_image(suite):
-    """The base of that suite, made if there is none. Skips, with the reason, where Debian's archive does not give it."""
-    name = f"leasekeeper-base:{suite}"
-    if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode:
-        done = subprocess.run([sys.executable, "-B", STACK, "base-image"], capture_output=True, text=True, check=False,
-                              env={**os.environ, "SUITE": suite})
-        if done.returncode:
-            pytest.skip(f"no base image of Debian {suite}: {done.stderr.strip()[-300:]}")
-    return name
 
 
 def archive():

@@ -5,8 +5,9 @@ import tempfile
 
 import pytest
 
-from box import TOP, Box, Deployment, build_deb, make_image
+from box import TOP, Box, Deployment, make_image
 from compose_stack import stack  # noqa: F401
+from release import build_deb
 from servers import Scratch
 from stand import Pair
 

@@ -12,8 +12,9 @@ import time
 import pytest
 
 from box import TOP, run
-from compose_stack import STACK, Stack, Unchanged, one_line
+from compose_stack import Stack, Unchanged, one_line
 from load import Load
+from release import STACK
 from servers import Failed, free_port, wait_until
 
 SERVICES = ["agent", "app", "db", "prometheus", "vault"]

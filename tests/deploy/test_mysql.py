@@ -6,8 +6,9 @@ import time
 import pytest
 
 from box import run
-from compose_stack import SQL, Stack, base_image
+from compose_stack import SQL, Stack
 from load import Load
+from release import base_image
 from servers import wait_until
 
 

@@ -9,7 +9,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "deploy"))
 
 # box.py makes the modules of the other test folders and of compose/ importable: it stands first.
-from box import Deployment, build_deb  # noqa: E402
+from box import Deployment  # noqa: E402
+from release import build_deb  # noqa: E402
 from servers import Scratch  # noqa: E402
 from stand import Pair  # noqa: E402
 from vm import Vm, make_disk  # noqa: E402
