@@ -67,25 +67,31 @@ def test_the_folder_is_kept_from_swap_where_the_kernel_can(deployed):
 
 
 def test_a_connect_starts_the_agent(deployed):
-    """Socket activation: the socket is there before the agent, and who connects waits."""
+    """Socket activation, for who enables it: the socket is there before the agent, and who connects waits."""
     deployed.box.sh("systemctl stop notesd leasekeeperd")
-    assert not deployed.box.is_active("leasekeeperd.socket")
-    deployed.box.sh("systemctl start leasekeeperd.socket")
-    assert not deployed.box.is_active("leasekeeperd")
-    assert deployed.versions()
-    assert deployed.box.is_active("leasekeeperd")
+    wait_until("the socket to go", lambda: not deployed.box.is_active("leasekeeperd.socket"))
+    deployed.box.sh("systemctl enable --now leasekeeperd.socket")
+    try:
+        assert not deployed.box.is_active("leasekeeperd")
+        assert deployed.versions()
+        assert deployed.box.is_active("leasekeeperd")
+    finally:
+        deployed.box.sh("systemctl disable leasekeeperd.socket")
     assert deployed.box.sh("stat -c '%a %U %G' /run/leasekeeper/agent.sock").split() == ["660", "leasekeeper", "notes"]
 
 
 def test_a_connect_starts_the_app(deployed):
-    """Its ports are there before it, and who connects waits; stopped, it stays stopped."""
+    """Stopped, it stays stopped; where its socket is enabled its ports are there before it, and who connects waits."""
     deployed.box.sh("systemctl stop notesd")
-    assert not deployed.box.is_active("notesd.socket")
+    wait_until("the ports to close", lambda: not deployed.box.is_active("notesd.socket"))
     assert not deployed.app.is_ready()
-    deployed.box.sh("systemctl start notesd.socket")
-    assert not deployed.box.is_active("notesd")
-    deployed.app.add("woken up")
-    assert deployed.box.is_active("notesd")
+    deployed.box.sh("systemctl enable --now notesd.socket")
+    try:
+        assert not deployed.box.is_active("notesd")
+        deployed.app.add("woken up")
+        assert deployed.box.is_active("notesd")
+    finally:
+        deployed.box.sh("systemctl disable notesd.socket")
     said = deployed.box.sh("journalctl -q --no-pager _PID=%d" % deployed.box.pid("notesd"))
     assert said.count("handed this socket over") == 2
     assert "never answered" not in said
@@ -151,13 +157,16 @@ def test_a_stop_of_the_app_waits_ten_seconds_at_most(deployed):
 
 
 def test_restart_is_not_a_new_life(deployed):
-    pid = deployed.box.pid("leasekeeperd")
+    def opened():
+        return deployed.box.show("leasekeeperd.socket", "ActiveEnterTimestampMonotonic")
+    pid, before = deployed.box.pid("leasekeeperd"), opened()
     with Unchanged(deployed), Load(deployed.app, each=1, name="restart") as load:
         settle(deployed)
         deployed.box.sh("systemctl restart leasekeeperd")
         settle(deployed, 2)
     load.check(deployed.stand)
     assert deployed.box.pid("leasekeeperd") not in (0, pid)
+    assert opened() == before  # who connects meanwhile waits
 
 
 def test_stop_and_start_is_not_a_new_life(deployed):
@@ -168,6 +177,7 @@ def test_stop_and_start_is_not_a_new_life(deployed):
         # The app has tried to connect meanwhile: a stopped agent stays stopped all the same.
         assert not deployed.box.is_active("leasekeeperd")
         assert not deployed.box.is_active("leasekeeperd.socket")
+        assert deployed.box.is_active("notesd.socket")
         deployed.box.sh("systemctl start leasekeeperd")
         settle(deployed, 2)
     load.check(deployed.stand)
