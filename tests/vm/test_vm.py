@@ -32,10 +32,17 @@ def test_a_kernel_without_noswap_and_peerpidfd(deployed):
 
 
 def test_swap_is_told(deployed):
+    """In the status at once, and in the log at the start: without noswap what lies in /run may reach a disk."""
+    def warnings():
+        said = deployed.box.sh(f"journalctl -q --no-pager _PID={deployed.box.pid('leasekeeperd')}")
+        return [line for line in said.splitlines() if "swap is on and this tmpfs may be swapped out" in line]
     assert deployed.status()["kernel"]["swap"] is False
+    assert not warnings()
     deployed.box.sh("dd if=/dev/zero of=/swap bs=1M count=32 status=none && chmod 600 /swap && mkswap -q /swap && swapon /swap")
     try:
         assert deployed.status()["kernel"]["swap"] is True
+        deployed.box.sh("systemctl restart leasekeeperd")
+        assert any(" /run/leasekeeper/state: " in line for line in warnings()), warnings()
     finally:
         deployed.box.sh("swapoff /swap && rm /swap")
 
