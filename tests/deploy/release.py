@@ -43,28 +43,31 @@ def as_this_machine():
     return flags
 
 
-def run_in_clone(suite, command, log_dir, result):
+def end(name):
+    """Ends a container, if it is there."""
+    subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True, check=False)
+
+
+def run_in_clone(suite, command, log_dir, result, name):
     """
-    Runs the command as root in a container of that suite, in a clone of this tree. What it says goes to log_dir/log; what
-    it leaves in the clone's folder `result` is copied there too. Return: (exit code, what it said).
+    Runs the command as root in a container of that suite and name, in a clone of this tree. What it says goes to log_dir/log;
+    what it leaves in the clone's folder `result` is copied there too. Return: (exit code, what it said).
     """
     image = base_image(suite)
     shutil.rmtree(log_dir, ignore_errors=True)
     os.makedirs(log_dir)
     log = os.path.join(log_dir, "log")
-    box = None
     with tempfile.TemporaryDirectory(prefix=f"{suite}.", dir=os.path.join(TOP, "build", "deploy")) as tree:
         run("git", "clone", "-q", TOP, tree)
         os.chmod(tree, 0o755)
         command = f"update-ca-certificates >/dev/null 2>&1; apt-get update -qq && cd /tree && {command}"
         try:
-            box = run("docker", "create", "--pull", "never", *FLAGS, *as_this_machine(), "-v", f"{tree}:/tree", image, "/bin/sh", "-c",
-                      command).strip()
             with open(log, "w", encoding="utf-8") as f:
-                code = subprocess.run(["docker", "start", "-a", box], stdout=f, stderr=f, check=False, timeout=2400).returncode
+                code = subprocess.run(["docker", "run", "--name", name, "--pull", "never", *FLAGS, *as_this_machine(), "-v",
+                                       f"{tree}:/tree", image, "/bin/sh", "-c", command],
+                                      stdout=f, stderr=f, check=False, timeout=2400).returncode
         finally:
-            if box:
-                subprocess.run(["docker", "rm", "-f", "-v", box], capture_output=True, check=False)
+            end(name)
             if os.path.isdir(os.path.join(tree, result)):
                 shutil.copytree(os.path.join(tree, result), log_dir, dirs_exist_ok=True)
     with open(log, encoding="utf-8", errors="replace") as f:
@@ -80,7 +83,7 @@ def build_deb():
         return os.path.join(TOP, [line for line in shown.split() if "/leasekeeper_" in line][-1])
     folder = os.path.join(TOP, "build", "deploy", f"deb-{SUITE}")
     tools = f"{INSTALL} make git dpkg-dev lintian && apt-get build-dep -y -qq --no-install-recommends ./systemd"
-    code, said = run_in_clone(SUITE, f"({tools}) >/dev/null 2>&1 && make deb", folder, "build/deb")
+    code, said = run_in_clone(SUITE, f"({tools}) >/dev/null 2>&1 && make deb", folder, "build/deb", f"leasekeeper-deb-{os.getpid()}")
     if code:
         raise Failed(f"make deb on Debian {SUITE}: {said[-3000:]}")
     return glob.glob(os.path.join(folder, "leasekeeper_*.deb"))[0]
