@@ -1,6 +1,5 @@
 """Fixtures: the package, the image, the servers on the host, and a box in which the service is deployed."""
 
-import concurrent.futures
 import os
 import tempfile
 
@@ -8,35 +7,19 @@ import pytest
 
 from box import TOP, Box, Deployment, make_image
 from compose_stack import stack  # noqa: F401
-from release import INSTALL, build_deb, end, run_in_clone
+from release import build_deb
 from servers import Scratch
 from stand import Pair
 
 LOG_DIR = os.path.join(TOP, "build", "test-logs")
-DEBIAN13_LOGS = os.path.join(LOG_DIR, "debian13")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "last: its work begins with the first test and goes on beside the others")
+    config.addinivalue_line("markers", "alone: it runs before the others, whose servers are not there yet")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def debian13(request):
-    """All of make test in a clone on Debian 13, from the beginning on, where a test asks for it: both mostly wait."""
-    if not any(item.get_closest_marker("last") for item in request.session.items):
-        yield None
-        return
-    name = f"leasekeeper-debian13-{os.getpid()}"
-    command = f"{INSTALL} make >/dev/null 2>&1 && make test"
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        try:
-            yield pool.submit(run_in_clone, "trixie", command, DEBIAN13_LOGS, "build/test-logs", name)
-        finally:
-            end(name)
+    items.sort(key=lambda item: item.get_closest_marker("alone") is None)
 
 
 @pytest.hookimpl(hookwrapper=True)
