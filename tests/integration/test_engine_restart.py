@@ -258,9 +258,10 @@ def test_a_wrapped_secret_id_that_comes_early_is_unwrapped_at_once_and_kept(stan
     stand.provision(**CALM).start_agent()
     token, made = accessor(stand), Made(stand)
     old = [key for key in stand.vault.call("LIST", stand.names.secret_id_path)["data"]["keys"]]
+    before = saved_secret_id(stand.agent)
     put_file(stand.agent, "secret-id", provision.wrapped_secret_id(stand.vault, stand.names, ttl="5s"))
     wait_for_log(stand.agent, "new login credentials were read")
-    wait_until("the unwrapped secret-id in the state", lambda: saved_wrapping(stand.agent) is None, 5)
+    wait_until("the unwrapped secret-id in the state", lambda: saved_secret_id(stand.agent) not in (None, before), 5)
     assert made.logins() == 0
     # What was there before is of no use any more: only the new one can log in.
     for key in old:
@@ -276,6 +277,8 @@ def test_a_wrapped_secret_id_that_comes_early_is_unwrapped_at_once_and_kept(stan
     wait_for_only_user(stand, user_of(stand))
 
 
-def saved_wrapping(agent):
+def saved_secret_id(agent):
+    """Return: the unwrapped one; None: there is none, or another waits to be unwrapped."""
     with open(os.path.join(agent.state, "tokens.json"), encoding="utf-8") as f:
-        return json.load(f)["content"].get("wrapping")
+        saved = json.load(f)["content"]
+    return None if saved.get("wrapping") else saved.get("kept")
