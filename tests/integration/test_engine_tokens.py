@@ -136,16 +136,24 @@ def test_a_token_for_a_few_uses_is_refused_with_a_clear_word(stand):
     assert (made.logins(), made.leases()) == (1, 0)
 
 
-@side_by_side
-def test_a_secret_id_file_that_changes_after_a_refusal_is_used_at_once(stand):
-    """Rule 8: refused ones are not repeated, new ones do not wait."""
+def start_refused(stand, wrong):
+    """An agent whose file `wrong` holds another identifier, refused at its first login. Return: (agent, what is right, made)."""
     stand.provision(**CALM)
     agent, made = stand.make_agent(wrapped=False), Made(stand)
     agent.write_config()
     agent.write_credentials()
-    put_file(agent, "secret-id", "11111111-2222-3333-4444-555555555555")
+    with open(os.path.join(agent.conf, wrong), encoding="ascii") as f:
+        right = f.read()
+    put_file(agent, wrong, "11111111-2222-3333-4444-555555555555")
     agent.launch()
     wait_for_log(agent, "invalid role or secret ID")
+    return agent, right, made
+
+
+@side_by_side
+def test_a_secret_id_file_that_changes_after_a_refusal_is_used_at_once(stand):
+    """Rule 8: refused ones are not repeated, new ones do not wait."""
+    agent, _, made = start_refused(stand, "secret-id")
     put_file(agent, "secret-id", provision.secret_id(stand.vault, stand.names))
     began = time.monotonic()
     agent.wait_ready(10)
@@ -156,15 +164,7 @@ def test_a_secret_id_file_that_changes_after_a_refusal_is_used_at_once(stand):
 @side_by_side
 def test_a_role_id_file_that_is_corrected_after_a_refusal_is_used_at_once(stand):
     """Rule 8: the role-id is as easily wrong as the secret-id, and Vault does not say which of them was."""
-    stand.provision(**CALM)
-    agent, made = stand.make_agent(wrapped=False), Made(stand)
-    agent.write_config()
-    agent.write_credentials()
-    with open(os.path.join(agent.conf, "role-id"), encoding="ascii") as f:
-        right = f.read()
-    put_file(agent, "role-id", "11111111-2222-3333-4444-555555555555")
-    agent.launch()
-    wait_for_log(agent, "invalid role or secret ID")
+    agent, right, made = start_refused(stand, "role-id")
     put_file(agent, "role-id", right)
     agent.wait_ready(10)
     assert (made.logins(), made.leases()) == (1, 1)

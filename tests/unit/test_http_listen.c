@@ -16,8 +16,7 @@
 #include "common/http_server.h"
 #include "common/mem.h"
 #include "common/sdnotify.h"
-
-#define FIRST 3 /* sd_listen_fds(3): they begin there */
+#include "tests/unit/support_handover.h"
 
 /* A socket on a free port of the loopback, at that descriptor. Return: its address, as a listener has it. */
 static char *make(int family, int fd)
@@ -40,21 +39,10 @@ static char *make(int family, int fd)
                                  : mem_printf("[::1]:%u", ntohs(a6.sin6_port));
 }
 
-static void hand_over(unsigned count)
-{
-        char text[16];
-
-        (void)snprintf(text, sizeof(text), "%ld", (long)getpid());
-        setenv("LISTEN_PID", text, 1);
-        (void)snprintf(text, sizeof(text), "%u", count);
-        setenv("LISTEN_FDS", text, 1);
-}
-
 static int take_back(void **state)
 {
         (void)state;
-        unsetenv("LISTEN_PID");
-        unsetenv("LISTEN_FDS");
+        hand_over_nothing();
         for (int fd = FIRST; fd < FIRST + 3; fd++)
                 close(fd);
         return 0;
@@ -109,11 +97,11 @@ static void a_socket_is_given_once(void **state)
 
 static void where_none_was_handed_over_one_is_opened(void **state)
 {
-        cleanup_free char *address = make(AF_INET, FIRST);
         char *error = NULL;
         int fd;
 
         (void)state;
+        mem_free(make(AF_INET, FIRST));
         hand_over(1);
         assert_int_equal(http_listen_tcp("127.0.0.1:0", 1, &fd, &error), 0);
         assert_int_not_equal(fd, FIRST);

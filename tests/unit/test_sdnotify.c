@@ -1,5 +1,6 @@
 /* tests/unit/test_sdnotify.c: what common/sdnotify.h promises, told to a service manager of ours. */
 #include "common/sdnotify.h"
+#include "tests/unit/support_handover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +105,6 @@ static void no_manager_is_fine(void **state)
 
 /* --- sockets that are handed over: descriptors from 3 on --- */
 
-#define FIRST 3
 #define PATHS "/tmp/leasekeeper-test-sdnotify"
 
 static struct sockaddr_un unix_address(const char *what)
@@ -142,23 +142,12 @@ static int find_unix(const char *what, int *ret_fd)
         return sdnotify_listen_socket((const struct sockaddr *)&addr, sizeof(addr), ret_fd);
 }
 
-static void hand_over(unsigned count)
-{
-        char text[16];
-
-        (void)snprintf(text, sizeof(text), "%ld", (long)getpid());
-        setenv("LISTEN_PID", text, 1);
-        (void)snprintf(text, sizeof(text), "%u", count);
-        setenv("LISTEN_FDS", text, 1);
-}
-
 static int take_back(void **state)
 {
         static const char *const made[] = {"one", "two", "deaf"};
 
         (void)state;
-        unsetenv("LISTEN_PID");
-        unsetenv("LISTEN_FDS");
+        hand_over_nothing();
         for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
                 const struct sockaddr_un addr = unix_address(made[i]);
 
